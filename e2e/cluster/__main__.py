@@ -1,0 +1,122 @@
+"""A real Kubernetes cluster on this machine: ``python3 e2e/cluster VERB``. README.md says what each verb does.
+
+Standard library only, since it runs before any virtual environment exists. Progress goes to stderr; what a verb
+prints on stdout is its result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import sys
+import time
+
+import cache
+import debian
+import engine
+import images
+import kind
+import tools
+from steps import Failed, say
+
+
+def up() -> None:
+    """Have an engine, the tools, a node image and a healthy cluster."""
+    engine.ensure()
+    tools.user_programs()
+    kind.ensure()
+
+
+def down() -> None:
+    """Delete the cluster and stop the engine if it is ours; caches stay."""
+    kind.delete()
+    engine.stop_private()
+
+
+def build_tools() -> None:
+    """Build or find every program that the other verbs and the end-to-end tests need."""
+    tools.user_programs()
+    tools.control_plane()
+    tools.build(*tools.NODE_PROGRAMS)
+    debian.prometheus()
+
+
+def load_images() -> None:
+    """Build our images and load them into the cluster."""
+    if kind.state() != "running":
+        raise Failed("no cluster is up: run `python3 e2e/cluster up` first")
+    images.ensure()
+
+
+def control_plane_bin() -> None:
+    """Print the folder that holds etcd and kube-apiserver."""
+    print(tools.control_plane())
+
+
+def environment() -> None:
+    """Print export lines for a shell."""
+    values = {"PATH": f"{cache.root() / 'path'}:$PATH", **kind.env(), "FINETUNE_CLUSTER": kind.name()}
+    for variable, value in values.items():
+        quoted = f'"{value}"' if variable == "PATH" else shlex.quote(value)
+        print(f"export {variable}={quoted}")
+
+
+def status() -> None:
+    """Print what there is, on one screen."""
+    version = engine.ask_version()
+    whose = "our own, private" if engine.private_pid() else "this machine's"
+    found = kind.state() if version else "absent"
+    print(f"cache        {cache.root()}")
+    print(f"engine       {f'Docker {version} ({whose})' if version else 'none'}")
+    print(f"cluster      {kind.name()}: {found}")
+    for name, program in tools.PROGRAMS.items():
+        if name in tools.USER_PROGRAMS:
+            print(f"{name:12} {tools.on_path(program) or (program.path if program.path.exists() else 'not built')}")
+    if found == "running":
+        print(f"healthy      {'yes' if kind.healthy() else 'no'}")
+        for deployment, available in kind.deployments():
+            print(f"             {deployment}{'' if available else ' (not available)'}")
+        for line in images.loaded():
+            print(f"image        {line}")
+    free = shutil.disk_usage(cache.root() if cache.root().exists() else cache.HERE).free
+    print(f"disk free    {free / 2**30:.0f} GiB")
+
+
+VERBS = {
+    "up": (up, True),
+    "down": (down, True),
+    "tools": (build_tools, True),
+    "images": (load_images, True),
+    "control-plane-bin": (control_plane_bin, True),
+    "env": (environment, False),
+    "status": (status, False),
+}
+"""Each verb with whether it changes the cache, and so has to hold it alone."""
+
+
+def main() -> int:
+    """Run one verb."""
+    parser = argparse.ArgumentParser(prog="python3 e2e/cluster", description=__doc__)
+    parser.add_argument("verb", choices=VERBS)
+    verb, alone = VERBS[parser.parse_args().verb]
+    start = time.monotonic()
+    try:
+        if alone:
+            with cache.lock("   another cluster command is at work; waiting for it", say):
+                verb()
+            say(f"{time.monotonic() - start:.1f} s in all")
+        else:
+            verb()
+    except (Failed, TimeoutError) as problem:
+        say(f"cluster: {problem}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    sys.exit(main())

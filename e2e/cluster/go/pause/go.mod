@@ -1,0 +1,3 @@
+module finetune-operator/e2e/cluster/go/pause
+
+go 1.26.0

@@ -1,0 +1,3 @@
+"""stub"""
+def ensure() -> None: ...
+def loaded() -> list[str]: return []

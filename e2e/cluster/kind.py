@@ -1,0 +1,189 @@
+"""The cluster: one kind node, created, reused, repaired or deleted.
+
+Not here: the image the node is made from; see ``node_image.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cache
+import engine
+import node_image
+import tools
+from steps import Failed, Step, ask, demand, run, say
+
+READY_SECONDS = 120.0
+"""From a started node to a Ready one; 15 s is usual."""
+
+SERVING_SECONDS = 180.0
+"""From a Ready node to a cluster whose DNS and storage answer; 15 s is usual."""
+
+LEASE_SECONDS = 45.0
+"""A kubelet renews its lease every 10 s; the API server calls a node lost after 40."""
+
+
+def name() -> str:
+    """Return the cluster's name, $FINETUNE_CLUSTER or finetune."""
+    return os.environ.get("FINETUNE_CLUSTER") or "finetune"
+
+
+def node() -> str:
+    """Return the name that kind gives to the one node and to its container."""
+    return f"{name()}-control-plane"
+
+
+def folder() -> Path:
+    """Return the folder for what belongs to this cluster alone."""
+    return cache.root() / "clusters" / name()
+
+
+def kubeconfig() -> Path:
+    """Return our own kubeconfig of the cluster."""
+    return folder() / "kubeconfig"
+
+
+def env() -> dict[str, str]:
+    """Return the environment in which docker, kind and kubectl mean this cluster."""
+    return {**engine.env(), "KUBECONFIG": str(kubeconfig())}
+
+
+def state() -> str:
+    """Return absent, stopped or running, by the node's container."""
+    running = ask(["docker", "container", "inspect", "--format", "{{.State.Running}}", node()], env=engine.env())
+    return {"true": "running", "false": "stopped"}.get(running or "", "absent")
+
+
+def kubectl(*arguments: str, within: float = 30.0) -> str | None:
+    """Ask the cluster something; None when it does not answer."""
+    limit = f"--request-timeout={within:.0f}s"
+    return ask([tools.tool("kubectl"), limit, *arguments], env=env(), within=within + 2)
+
+
+def healthy() -> bool:
+    """Tell whether the API server is ready and the node's kubelet is alive and Ready."""
+    if kubectl("get", "--raw", "/readyz", within=5) != "ok":
+        return False
+    conditions = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+    if kubectl("get", "node", node(), "-o", conditions, within=5) != "True":
+        return False
+    lease = kubectl("get", "lease", "-n", "kube-node-lease", node(), "-o", "jsonpath={.spec.renewTime}", within=5)
+    return bool(lease) and is_recent(lease or "", datetime.now(UTC))
+
+
+def is_recent(renewed: str, now: datetime) -> bool:
+    """Judge a lease: a node that was stopped still says Ready until somebody notices."""
+    return now - datetime.fromisoformat(renewed) < timedelta(seconds=LEASE_SECONDS)
+
+
+def ensure() -> None:
+    """Have a healthy cluster: reuse, start, or as a last resort delete and create."""
+    found = state()
+    if found != "absent":
+        if found == "stopped":
+            say(f"-> start the stopped node {node()}")
+            engine.docker("start", node())
+        _write_kubeconfigs()
+        if _becomes_healthy(READY_SECONDS if found == "stopped" else 30.0) and _serves():
+            return
+        say(f"   the cluster {name()} is beyond repair: deleting it")
+        delete()
+    create()
+
+
+def create() -> None:
+    """Create the cluster and wait until its DNS and its storage work too."""
+    image = node_image.ensure()
+    folder().mkdir(parents=True, exist_ok=True)
+    run(
+        Step(
+            f"create cluster {name()}",
+            (tools.tool("kind"), "create", "cluster", "--name", name(), "--image", image, "--wait", "120s", "-v", "1"),
+            usually="20 s",
+            deadline=420,
+            hint=f"The half-made node is kept for a look: `docker logs {node()}`; the next `up` deletes it."
+            f" With our own engine first: export DOCKER_HOST={engine.socket()}",
+            env={**env()},
+        )
+    )
+    _write_kubeconfigs()
+    if not _serves():
+        raise Failed(f"cluster {name()}: not every deployment became available; see `kubectl get pods -A`")
+
+
+def delete() -> None:
+    """Delete the cluster and what belongs to it alone."""
+    kind = tools.tool("kind")
+    if Path(kind).exists() and engine.answers():
+        run(
+            Step(
+                f"delete cluster {name()}",
+                (kind, "delete", "cluster", "--name", name()),
+                usually="2 s",
+                deadline=120,
+                env={**engine.env(), **_users_kubeconfig()},
+            )
+        )
+    shutil.rmtree(folder(), ignore_errors=True)
+
+
+def container_id() -> str:
+    """Return the node container's id, which changes when the cluster is made anew."""
+    return engine.docker("container", "inspect", "--format", "{{.Id}}", node())
+
+
+def in_node(*command: str, within: float = 60.0) -> str:
+    """Run a command in the node and return what it prints."""
+    return engine.docker("exec", "--privileged", node(), *command, within=within)
+
+
+def deployments() -> list[tuple[str, bool]]:
+    """Return the deployments with whether each is available."""
+    raw = kubectl("get", "deployments", "-A", "-o", "json")
+    items = json.loads(raw)["items"] if raw else []
+    return [
+        (f"{item['metadata']['namespace']}/{item['metadata']['name']}", bool(item["status"].get("availableReplicas")))
+        for item in items
+    ]
+
+
+def _becomes_healthy(within: float) -> bool:
+    deadline = time.monotonic() + within
+    while not healthy():
+        if time.monotonic() > deadline or state() != "running":
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def _serves() -> bool:
+    """Wait for what kind itself deploys: DNS, and storage."""
+    start = time.monotonic()
+    say("-> wait for DNS and storage (usually 15 s after a creation)")
+    for namespace in ("kube-system", "local-path-storage"):
+        left = max(1.0, SERVING_SECONDS - (time.monotonic() - start))
+        wait = ("wait", "-n", namespace, "deployment", "--all", "--for=condition=Available", f"--timeout={left:.0f}s")
+        if ask([tools.tool("kubectl"), *wait], env=env(), within=left + 5) is None:
+            return False
+    say(f"   done in {time.monotonic() - start:.1f} s")
+    return True
+
+
+def _write_kubeconfigs() -> None:
+    """Write our kubeconfig, and merge into the user's as kind does of its own."""
+    folder().mkdir(parents=True, exist_ok=True)
+    export = [tools.tool("kind"), "export", "kubeconfig", "--name", name()]
+    demand([*export, "--kubeconfig", str(kubeconfig())], env=engine.env())
+    demand(export, env={**engine.env(), **_users_kubeconfig()})
+
+
+def _users_kubeconfig() -> dict[str, str]:
+    """Return $KUBECONFIG as the user has it, or kind's default where it names our own file."""
+    set_to = os.environ.get("KUBECONFIG", "")
+    ours = str(cache.root() / "clusters")
+    return {"KUBECONFIG": str(Path.home() / ".kube" / "config")} if not set_to or ours in set_to else {}
