@@ -1,0 +1,26 @@
+"""Names under which the project is known to a cluster: group, labels, field manager.
+
+Not here: names of single objects (`manifests.names`).
+"""
+
+from typing import Final
+
+GROUP: Final = "finetune.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "FineTuneJob"
+PLURAL: Final = "finetunejobs"
+SINGULAR: Final = "finetunejob"
+SHORT_NAME: Final = "ftj"
+CATEGORIES: Final = ("finetune", "ai")
+
+LABEL_JOB: Final = f"{GROUP}/job-name"
+LABEL_JOB_UID: Final = f"{GROUP}/job-uid"
+LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
+
+FIELD_MANAGER: Final = "finetune-operator"
+"""Server-side apply's manager of every field that the operator owns."""
+
+EVENT_SOURCE: Final = "finetune-operator"
+MANAGED_BY: Final = "finetune-operator"
+PART_OF: Final = "finetune-operator"

@@ -1,0 +1,1 @@
+"""The first version of the API: `spec.FineTuneJobSpec` in, `status.FineTuneJobStatus` out."""

@@ -1,0 +1,151 @@
+"""What a user may read: the status of a FineTuneJob.
+
+Not here: how the values come about (`status`).
+"""
+
+from __future__ import annotations
+
+import typing
+
+from pydantic import ConfigDict, Field
+
+from finetune_operator.api.v1alpha1.model import ApiModel
+from finetune_operator.api.v1alpha1.reasons import Phase
+
+Timestamp = typing.Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Condition(ApiModel):
+    """One observation, as in Kubernetes' own metav1.Condition."""
+
+    type: str = Field(description="type of the observation, an adjective or a past tense.", max_length=316)
+    status: typing.Literal["True", "False", "Unknown"] = Field(description="status of the observation.")
+    observed_generation: int = Field(description="observedGeneration of the spec this was true for.")
+    last_transition_time: Timestamp = Field(description="lastTransitionTime is when `status` changed last.")
+    reason: str = Field(description="reason in one word, never empty.", min_length=1, max_length=1024)
+    message: str = Field(default="", description="message for people.", max_length=32768)
+
+
+class Choice(ApiModel):
+    """One thing the plan decided, and why."""
+
+    name: str = Field(description="name of what was decided, as the spec calls it.")
+    value: str = Field(description="value it got.")
+    reason: str = Field(description="reason in one sentence.")
+
+
+class MemoryTerm(ApiModel):
+    """One part of the predicted memory."""
+
+    name: str = Field(description="name of the part.")
+    bytes: int = Field(description="bytes of the part, per pod.")
+
+
+class PlanStatus(ApiModel):
+    """What the operator decided before a pod was started."""
+
+    method: str = Field(description="method of adapting.")
+    accelerator: str = Field(description="accelerator the job runs on.")
+    devices: int = Field(description="devices in all.")
+    micro_batch_size: int = Field(description="microBatchSize per device.")
+    gradient_accumulation_steps: int = Field(description="gradientAccumulationSteps per optimizer step.")
+    memory_bytes: int = Field(description="memoryBytes that the pod requests and is limited to.")
+    predicted_peak_bytes: int = Field(description="predictedPeakBytes of the training process.")
+    memory: tuple[MemoryTerm, ...] = Field(default=(), description="memory predicted, by part.")
+    trainable_parameters: int = Field(description="trainableParameters, as predicted.")
+    total_parameters: int = Field(description="totalParameters of the model.")
+    choices: tuple[Choice, ...] = Field(default=(), description="choices with the reason for each.")
+    warnings: tuple[str, ...] = Field(default=(), description="warnings a person should read.")
+
+
+class ProgressStatus(ApiModel):
+    """How far training is."""
+
+    phase: str = Field(description="phase of the trainer.")
+    percent: int = Field(description="percent of the steps done.")
+    step: int = Field(description="step reached, counted in optimizer steps.")
+    total_steps: int | None = Field(default=None, description="totalSteps of the run.")
+    epoch: float | None = Field(default=None, description="epoch reached.")
+    loss: float | None = Field(default=None, description="loss of training, a recent mean.")
+    eval_loss: float | None = Field(default=None, description="evalLoss on held-out rows.")
+    learning_rate: float | None = Field(default=None, description="learningRate now.")
+    tokens_per_second: float | None = Field(default=None, description="tokensPerSecond of this attempt.")
+    eta_seconds: int | None = Field(default=None, description="etaSeconds until the last step.")
+    peak_memory_bytes: int | None = Field(default=None, description="peakMemoryBytes of the process so far.")
+    updated_at: Timestamp = Field(description="updatedAt is when the trainer said so.")
+
+
+class CheckpointStatus(ApiModel):
+    """The newest complete checkpoint."""
+
+    step: int = Field(description="step it was saved at.")
+    resumable: bool = Field(description="resumable is false where the storage is lost with the pod.")
+
+
+class AttemptStatus(ApiModel):
+    """One try at the job."""
+
+    number: int = Field(description="number of the attempt, from 1.")
+    job: str = Field(description="job is the name of the batch/v1 Job.")
+    start_time: Timestamp | None = Field(default=None, description="startTime of its pod.")
+    end_time: Timestamp | None = Field(default=None, description="endTime of its pod.")
+    reason: str | None = Field(default=None, description="reason it ended.")
+    resumed_from_step: int | None = Field(default=None, description="resumedFromStep, if it resumed.")
+
+
+class ArtifactStatus(ApiModel):
+    """One thing delivered."""
+
+    kind: str = Field(description="kind of the artifact, an output format.")
+    uri: str = Field(description="uri of the artifact: `pvc://claim/path`.")
+    bytes: int = Field(description="bytes in all.")
+    sha256: str = Field(description="sha256 of the file, or of the folder's sorted list of `<sha256>  <file>` lines.")
+
+
+class ResultStatus(ApiModel):
+    """What the job brought."""
+
+    metrics_before: dict[str, float] = Field(default={}, description="metricsBefore training, on held-out rows.")
+    metrics_after: dict[str, float] = Field(default={}, description="metricsAfter training, on the same rows.")
+    final_loss: float | None = Field(default=None, description="finalLoss of training.")
+    trainable_parameters: int | None = Field(default=None, description="trainableParameters, as counted.")
+    total_parameters: int | None = Field(default=None, description="totalParameters, as counted.")
+    trained_tokens: int | None = Field(default=None, description="trainedTokens seen in training.")
+    peak_memory_bytes: int | None = Field(default=None, description="peakMemoryBytes of the process.")
+    train_seconds: float | None = Field(default=None, description="trainSeconds of the training loop.")
+    artifacts: tuple[ArtifactStatus, ...] = Field(default=(), description="artifacts delivered.")
+
+
+class Columns(ApiModel):
+    """Texts for the columns of `kubectl get`."""
+
+    progress: str = Field(default="", description="progress as a percentage.")
+    step: str = Field(default="", description="step of total.")
+    loss: str = Field(default="", description="loss, rounded.")
+    eta: str = Field(default="", description="eta, rounded.")
+    devices: str = Field(default="", description="devices and their kind.")
+    reason: str = Field(default="", description="reason of the present phase.")
+    attempt: str = Field(default="", description="attempt number.")
+
+
+class FineTuneJobStatus(ApiModel):
+    """Recomputed whole at each pass; its conditions are the truth, `phase` and `columns` are derived from them."""
+
+    model_config = ConfigDict(json_schema_extra={})
+
+    observed_generation: int | None = Field(default=None, description="observedGeneration of the spec.")
+    phase: Phase | None = Field(default=None, description="phase in one word, derived.")
+    message: str | None = Field(default=None, description="message says what goes on, or what to do about it.")
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        description="conditions of the job.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    start_time: Timestamp | None = Field(default=None, description="startTime of the first pod.")
+    completion_time: Timestamp | None = Field(default=None, description="completionTime, however it ended.")
+    plan: PlanStatus | None = Field(default=None, description="plan the job runs by.")
+    progress: ProgressStatus | None = Field(default=None, description="progress of training.")
+    checkpoint: CheckpointStatus | None = Field(default=None, description="checkpoint saved last.")
+    attempts: tuple[AttemptStatus, ...] = Field(default=(), description="attempts, oldest first.")
+    result: ResultStatus | None = Field(default=None, description="result, once there is one.")
+    columns: Columns | None = Field(default=None, description="columns for printing.")

@@ -1,0 +1,1 @@
+"""Talks to the Kubernetes API: `observe` reads, `execute` acts, `publish` writes status and Events."""

@@ -1,0 +1,73 @@
+"""Writes a job's status in one request, then tells of it in Events; `publish` is the entry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from finetune_operator.api import keys, timestamps
+from finetune_operator.api.identity import JobKey
+from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
+from finetune_operator.cluster.client import EVENTS, JOBS, Body, Client
+from finetune_operator.cluster.errors import Conflict
+from finetune_operator.cluster.store import Store
+from finetune_operator.reconcile.actions import Event
+
+EVENT_MESSAGE_LIMIT = 1024
+"""Characters of an Event's message that the API server takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A status to write, the Events that tell of it, and the moment (seconds since the epoch)."""
+
+    status: FineTuneJobStatus
+    events: tuple[Event, ...]
+    now: float
+
+
+async def publish(client: Client, store: Store, key: JobKey, news: News) -> None:
+    """Write the status; its Events only once that has succeeded."""
+    body = {
+        "apiVersion": keys.API_VERSION,
+        "kind": keys.KIND,
+        "metadata": {"name": key.name, "namespace": key.namespace, "uid": key.uid},
+        "status": news.status.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+    store.keep_job(await client.apply_status(JOBS, body))
+    for event in news.events:
+        await _post(client, key, event, news.now)
+
+
+async def _post(client: Client, key: JobKey, event: Event, now: float) -> None:
+    try:
+        await client.create(EVENTS, key.namespace, _event(key, event, now))
+    except Conflict:  # the same event, posted before a crash
+        return
+
+
+def _event(key: JobKey, event: Event, now: float) -> Body:
+    moment = timestamps.write(now)
+    message = event.message[:EVENT_MESSAGE_LIMIT]
+    digest = hashlib.sha256(json.dumps([key.uid, event.reason, message, moment]).encode()).hexdigest()[:16]
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{key.name}.{digest}", "namespace": key.namespace},
+        "involvedObject": {
+            "apiVersion": keys.API_VERSION,
+            "kind": keys.KIND,
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": key.uid,
+        },
+        "type": "Warning" if event.warning else "Normal",
+        "reason": event.reason,
+        "message": message,
+        "source": {"component": keys.EVENT_SOURCE},
+        "reportingComponent": f"{keys.GROUP}/operator",
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }

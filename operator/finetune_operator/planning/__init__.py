@@ -1,0 +1,1 @@
+"""Plans a job before a pod is started; `plan.plan` is the entry."""

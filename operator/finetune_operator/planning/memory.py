@@ -1,0 +1,132 @@
+"""Predicts the resident memory of a training process on a CPU, by term; `estimate` is the entry.
+
+Everything is counted at 4 bytes a value (fp32), as a CPU computes. Activations are what autograd keeps per token and
+layer; PyTorch's CPU attention kernel keeps no score matrix.
+
+Not here: how much of it a pod may have (`planning.profiles`), what to do when it does not fit (`planning.plan`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from finetune_operator.api.v1alpha1.spec import Method, QuantizationType
+from finetune_operator.planning.catalog import ModelKind, ModelShape
+from finetune_operator.planning.profiles import GIB
+
+FLOAT = 4
+MIB = 1024**2
+
+STACK_FLOOR = 900 * MIB
+"""Resident size of the trainer with torch, transformers and PEFT imported, its allocator and its threads."""
+
+QUANTIZED_BYTES = {
+    # 4 bits, one absmax per 64 weights: as fp32, or quantized again with blocks of 256 (QLoRA, arXiv 2305.14314)
+    (QuantizationType.NF4, False): 0.5 + 4 / 64,
+    (QuantizationType.NF4, True): 0.5 + 1 / 64 + 4 / (64 * 256),
+    (QuantizationType.FP4, False): 0.5 + 4 / 64,
+    (QuantizationType.FP4, True): 0.5 + 1 / 64 + 4 / (64 * 256),
+    (QuantizationType.INT8, False): 1.0,
+    (QuantizationType.INT8, True): 1.0,
+}
+
+ADAM_STATES = 2
+HEADROOM = 1.15
+"""Allocator fragmentation and what the terms leave out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter's size: its trainable parameters, and how many values per token its inputs add to each layer."""
+
+    parameters: int
+    saved_per_token_and_layer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What one micro-step computes."""
+
+    method: Method
+    quantization: tuple[QuantizationType, bool] | None
+    adapter: Adapter | None
+    micro_batch_size: int
+    sequence_length: int
+    gradient_checkpointing: bool
+    generative: bool
+    """Whether every position predicts a token, so that logits have the vocabulary's width."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one micro-batch, none padded away."""
+        return self.micro_batch_size * self.sequence_length
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes by term; the terms add up to the peak."""
+
+    terms: tuple[tuple[str, int], ...]
+
+    @property
+    def peak(self) -> int:
+        """Bytes resident at the worst moment."""
+        return sum(size for _name, size in self.terms)
+
+
+def trainable_parameters(shape: ModelShape, workload: Workload) -> int:
+    """Return how many weights get a gradient."""
+    return workload.adapter.parameters if workload.adapter else shape.parameters
+
+
+def estimate(shape: ModelShape, workload: Workload) -> MemoryEstimate:
+    """Return the predicted peak of the training process."""
+    trainable = trainable_parameters(shape, workload)
+    weights = _weights(shape, workload)
+    terms = [
+        ("stack", STACK_FLOOR),
+        ("weights", weights),
+        ("adapter", FLOAT * workload.adapter.parameters if workload.adapter else 0),
+        ("gradients", FLOAT * trainable),
+        ("optimizer", ADAM_STATES * FLOAT * trainable),
+        ("activations", _activations(shape, workload)),
+        ("logits", _logits(shape, workload)),
+        ("dequantized", FLOAT * shape.hidden * shape.intermediate if workload.quantization else 0),
+    ]
+    beyond_floor = sum(size for _name, size in terms) - STACK_FLOOR
+    terms.append(("headroom", int(beyond_floor * (HEADROOM - 1))))
+    return MemoryEstimate(terms=tuple((name, size) for name, size in terms if size))
+
+
+def _weights(shape: ModelShape, workload: Workload) -> int:
+    if workload.quantization is None:
+        return FLOAT * shape.parameters
+    quantized = int(shape.linear_parameters * QUANTIZED_BYTES[workload.quantization])
+    return quantized + FLOAT * (shape.parameters - shape.linear_parameters)
+
+
+def _activations(shape: ModelShape, workload: Workload) -> int:
+    whole = FLOAT * workload.tokens * _saved_per_token(shape, workload)
+    if not workload.gradient_checkpointing:
+        return shape.layers * whole
+    return shape.layers * FLOAT * workload.tokens * shape.hidden + whole  # layer inputs, and one layer recomputed
+
+
+def _saved_per_token(shape: ModelShape, workload: Workload) -> int:
+    """Values that one layer keeps per token: norms, projections, attention and MLP, as the modules save them."""
+    norms = 4 * shape.hidden
+    attention = 3 * shape.hidden + 2 * shape.kv_width + shape.heads
+    mlp = (4 if shape.gated else 3) * shape.intermediate
+    dropout = 0 if shape.kind is ModelKind.DECODER else 3 * shape.hidden  # masks and what they scale
+    adapter = workload.adapter.saved_per_token_and_layer if workload.adapter else 0
+    return norms + attention + mlp + dropout + adapter
+
+
+def _logits(shape: ModelShape, workload: Workload) -> int:
+    # the logits themselves, their softmax, and the gradient
+    return 3 * FLOAT * workload.tokens * shape.vocabulary if workload.generative else 0
+
+
+def readable(size: int) -> str:
+    """Write bytes as people compare them."""
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"

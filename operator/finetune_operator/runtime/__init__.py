@@ -1,0 +1,1 @@
+"""Wires everything and keeps it running; `app.run` is the entry."""

@@ -1,0 +1,8 @@
+"""The one clock."""
+
+import time
+
+
+def now() -> float:
+    """Return the seconds since the epoch."""
+    return time.time()

@@ -1,0 +1,111 @@
+"""The one story of a pass over a job: observe, decide, execute, write status, tell, count."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from finetune_operator.api.identity import JobKey
+from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
+from finetune_operator.cluster.client import Client
+from finetune_operator.cluster.errors import ApiError, Conflict, NotFound
+from finetune_operator.cluster.execute import execute
+from finetune_operator.cluster.observe import observe
+from finetune_operator.cluster.publish import News, publish
+from finetune_operator.cluster.store import Store
+from finetune_operator.planning.profiles import Profiles
+from finetune_operator.reconcile.actions import Decision
+from finetune_operator.reconcile.decide import decide
+from finetune_operator.reconcile.snapshot import Snapshot
+from finetune_operator.runtime import clock
+from finetune_operator.runtime.queue import WorkQueue
+from finetune_operator.status.events import events
+from finetune_operator.status.render import render
+from finetune_operator.telemetry.logs import keys
+from finetune_operator.telemetry.process import Telemetry
+
+LOOK_AGAIN_AFTER_REFUSAL = 15.0
+"""Seconds until an object that the API server refused (a quota, an admission policy) is tried again."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """What a pass needs."""
+
+    client: Client
+    store: Store
+    queue: WorkQueue
+    profiles: Profiles
+    telemetry: Telemetry
+
+
+async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
+    """Pass over a job once; return the result for the metrics: `success` or `requeue`.
+
+    Raises:
+        ApiError: the pass has to be tried again.
+    """
+    # 1. Observe.
+    seen = await observe(tools.client, tools.store, key, profiles=tools.profiles, now=clock.now())
+    if seen is None:
+        tools.queue.forget(key)
+        return "success"
+
+    # 2. Decide.
+    decision = decide(seen)
+
+    # 3. Execute.
+    result = await execute(tools.client, tools.store, decision)
+
+    # 4. Write the status, once and only if it changed, and tell of it in Events.
+    status = render(seen, decision, result)
+    if status != seen.previous:
+        news = News(status, events(seen.previous, status), seen.now)
+        await publish(tools.client, tools.store, key, news)
+        # 5. Count and log what changed.
+        _count(tools.telemetry, seen, decision, status)
+
+    # 6. Look again where nothing else would wake us.
+    after = LOOK_AGAIN_AFTER_REFUSAL if result.refused else decision.requeue_after
+    if after is not None:
+        tools.queue.add_after(key, after)
+        return "requeue"
+    return "success"
+
+
+def _count(telemetry: Telemetry, seen: Snapshot, decision: Decision, status: FineTuneJobStatus) -> None:
+    verdict, key = decision.verdict, seen.meta.key
+    telemetry.moved(seen, verdict, status.plan.method if status.plan else None)
+    if seen.previous.phase != status.phase:
+        fields = keys(job=str(key), uid=key.uid, phase=status.phase, reason=verdict.reason.value)
+        log.info("phase changed", extra=fields)
+
+
+async def work(tools: Reconciler) -> None:
+    """Pass over jobs as the queue hands them out, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        key = await tools.queue.take()
+        began, outcome = loop.time(), "error"
+        tools.telemetry.in_flight(tools.queue.running, tools.queue.waiting)
+        try:
+            outcome = await reconcile_once(tools, key)
+            tools.queue.succeeded(key)
+        except (Conflict, NotFound):  # the job is gone, or another life of it: the watch will tell
+            outcome = "retry"
+            tools.queue.retry(key)
+        except ApiError as error:
+            outcome = "retry"
+            seconds = tools.queue.retry(key)
+            log.warning("pass failed, trying again", extra=keys(job=str(key), error=str(error), seconds=seconds))
+        except Exception as error:
+            tools.telemetry.unhandled(error)
+            seconds = tools.queue.retry(key)
+            log.exception("pass failed unexpectedly", extra=keys(job=str(key), uid=key.uid, seconds=seconds))
+        finally:
+            tools.queue.done(key)
+            tools.telemetry.reconciled(outcome, loop.time() - began)
+            tools.telemetry.in_flight(tools.queue.running, tools.queue.waiting)

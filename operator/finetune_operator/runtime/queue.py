@@ -1,0 +1,93 @@
+"""Jobs that wait for a pass: each at most once, never two passes over one job at a time, failures back off."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import random
+
+from finetune_operator.api.identity import JobKey
+
+FIRST_BACKOFF = 0.5
+"""Seconds before the first retry; it doubles with each failure in a row."""
+
+LONGEST_BACKOFF = 60.0
+"""Seconds that no retry waits beyond."""
+
+
+class WorkQueue:
+    """A queue of job keys for one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: collections.OrderedDict[JobKey, None] = collections.OrderedDict()
+        self._running: set[JobKey] = set()
+        self._again: set[JobKey] = set()
+        self._failures: dict[JobKey, int] = {}
+        self._timers: dict[JobKey, asyncio.TimerHandle] = {}
+        self._ready = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a pass."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Passes running now."""
+        return len(self._running)
+
+    def add(self, key: JobKey) -> None:
+        """Ask for a pass. During a pass over the same job: for one more after it."""
+        if key in self._running:
+            self._again.add(key)
+            return
+        self._waiting[key] = None
+        self._ready.set()
+
+    def add_after(self, key: JobKey, seconds: float) -> None:
+        """Ask for a pass later; the sooner of two such wishes counts."""
+        loop = asyncio.get_running_loop()
+        earlier = self._timers.get(key)
+        if earlier is not None and not earlier.cancelled() and loop.time() < earlier.when() <= loop.time() + seconds:
+            return
+        if earlier is not None:
+            earlier.cancel()
+        self._timers[key] = loop.call_later(seconds, self._due, key)
+
+    def retry(self, key: JobKey) -> float:
+        """Ask for a pass after a failed one; return the seconds until it."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 10))
+        seconds: float = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        self.add_after(key, seconds)
+        return seconds
+
+    def succeeded(self, key: JobKey) -> None:
+        """Forget the failures of a job."""
+        self._failures.pop(key, None)
+
+    async def take(self) -> JobKey:
+        """Wait for the next job and begin a pass over it; `done` must follow."""
+        while not self._waiting:
+            self._ready.clear()
+            await self._ready.wait()
+        key, _ = self._waiting.popitem(last=False)
+        self._running.add(key)
+        return key
+
+    def done(self, key: JobKey) -> None:
+        """End the pass over a job."""
+        self._running.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def forget(self, key: JobKey) -> None:
+        """Drop everything that is kept about a job."""
+        self._failures.pop(key, None)
+        if (timer := self._timers.pop(key, None)) is not None:
+            timer.cancel()
+
+    def _due(self, key: JobKey) -> None:
+        self._timers.pop(key, None)
+        self.add(key)

@@ -1,0 +1,68 @@
+"""How far training is, from the trainer's live word, its last word, or what was known before."""
+
+from __future__ import annotations
+
+from finetune_trainer.contract import ExitReport, Progress, TrainerPhase
+
+from finetune_operator.api import timestamps
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
+from finetune_operator.api.v1alpha1.status import CheckpointStatus, ProgressStatus
+from finetune_operator.reconcile.actions import State, Verdict
+from finetune_operator.reconcile.snapshot import InvalidSpec, Snapshot
+
+COMPLETE = 100
+
+
+def progress(seen: Snapshot, verdict: Verdict) -> ProgressStatus | None:
+    """Return the progress to show."""
+    known = _live(seen.progress) if seen.progress else seen.previous.progress
+    report = verdict.report
+    if report is None or report.total_steps is None:
+        return known
+    done = verdict.state is State.SUCCEEDED
+    return ProgressStatus(
+        phase=TrainerPhase.DONE.value if done else (known.phase if known else TrainerPhase.TRAINING.value),
+        percent=COMPLETE if done else (known.percent if known else 0),
+        step=report.step,
+        total_steps=report.total_steps,
+        epoch=known.epoch if known else None,
+        loss=report.final_loss if report.final_loss is not None else (known.loss if known else None),
+        eval_loss=report.metrics_after.get("loss", known.eval_loss if known else None),
+        learning_rate=known.learning_rate if known else None,
+        tokens_per_second=known.tokens_per_second if known else None,
+        eta_seconds=0 if done else None,
+        peak_memory_bytes=report.peak_memory_bytes,
+        updated_at=timestamps.write(seen.pod.ending.finished_at if seen.pod and seen.pod.ending else seen.now),
+    )
+
+
+def checkpoint(seen: Snapshot, report: ExitReport | None) -> CheckpointStatus | None:
+    """Return the newest checkpoint known."""
+    step = report.checkpoint_step if report else None
+    if step is None and seen.progress:
+        step = seen.progress.checkpoint_step
+    if step is None:
+        return seen.previous.checkpoint
+    return CheckpointStatus(step=step, resumable=not _ephemeral(seen.spec))
+
+
+def _live(said: Progress) -> ProgressStatus:
+    return ProgressStatus(
+        phase=said.phase.value,
+        percent=said.percent,
+        step=said.step,
+        total_steps=said.total_steps,
+        epoch=said.epoch,
+        loss=said.loss,
+        eval_loss=said.eval_loss,
+        learning_rate=said.learning_rate,
+        tokens_per_second=said.tokens_per_second,
+        eta_seconds=said.eta_seconds,
+        peak_memory_bytes=said.peak_memory_bytes,
+        updated_at=timestamps.write(said.updated_at),
+    )
+
+
+def _ephemeral(spec: FineTuneJobSpec | InvalidSpec) -> bool:
+    storage = spec.checkpoints.storage if isinstance(spec, FineTuneJobSpec) else None
+    return storage is not None and storage.ephemeral is not None

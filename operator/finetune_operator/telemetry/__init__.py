@@ -1,0 +1,1 @@
+"""Tells the dashboards: every metric is declared in `metrics`, measured through `Telemetry`."""

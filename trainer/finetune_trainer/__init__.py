@@ -1,0 +1,1 @@
+"""Runs one attempt of a fine-tuning job from a `TrainerRun`."""
