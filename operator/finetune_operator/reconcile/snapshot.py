@@ -51,11 +51,6 @@ class PodFacts:
     started_at: float | None
     ending: Ending | None
 
-    @property
-    def running(self) -> bool:
-        """Whether the trainer's process is up."""
-        return self.started_at is not None and self.ending is None
-
 
 @dataclass(frozen=True, slots=True)
 class Workload:

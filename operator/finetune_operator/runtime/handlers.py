@@ -41,8 +41,8 @@ def registry(store: Store, queue: WorkQueue, telemetry: Telemetry) -> kopf.Opera
         keep = store.forget_pod if event["type"] == DELETED else store.keep_pod
         _enqueue(queue, keep(event["object"]))
 
-    async def login(**_: object) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account() or kopf.login_with_kubeconfig()
+    async def login(settings: kopf.OperatorSettings, **_: object) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
 
     kopf.on.login(registry=doors)(login)
     kopf.on.event(keys.GROUP, keys.VERSION, keys.PLURAL, registry=doors)(on_job)
@@ -59,7 +59,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30.0
     chosen.networking.connect_timeout = 5.0
     chosen.networking.enforce_retry_after = True
-    chosen.watching.server_timeout = 300.0
+    chosen.watching.server_timeout = 300  # whole seconds: it goes into the request as it is
     chosen.watching.connect_timeout = 5.0
     chosen.watching.label_selectors["batch", "v1", "jobs"] = keys.LABEL_JOB_UID
     chosen.watching.label_selectors["", "v1", "pods"] = keys.LABEL_JOB_UID

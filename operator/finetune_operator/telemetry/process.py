@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -25,6 +25,7 @@ class Telemetry:
     """All measured metrics in one registry of their own."""
 
     def __init__(self, kopf_version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter that no query reads
         self.registry = CollectorRegistry(auto_describe=True)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)

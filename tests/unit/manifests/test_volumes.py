@@ -1,0 +1,46 @@
+"""Where a pod finds and leaves its files."""
+
+import pytest
+from builders import KEY, a_job
+from finetune_operator.api.v1alpha1.sources import ClaimPath, DatasetSource
+from finetune_operator.manifests import names, volumes
+from pydantic import ValidationError
+
+
+def test_each_job_has_a_folder_of_its_own_on_a_shared_claim():
+    mount = volumes.work(KEY, a_job(checkpoints={"storage": {"claim": {"name": "shared", "path": "runs"}}}))
+    assert mount.path == f"/mnt/work/runs/{names.stem(KEY)}"
+
+
+def test_a_model_of_the_hub_needs_no_mount():
+    assert volumes.model(a_job(model={"name": "tiny-phi3", "source": {"hub": {}}})) is None
+    assert volumes.model(a_job(model={"name": "tiny-phi3"})) is None
+
+
+def test_what_the_spec_names_and_others_make_is_listed_with_its_field():
+    spec = a_job(
+        dataset={
+            "source": {"configMap": {"name": "rows", "key": "rows.jsonl"}},
+            "validation": {"source": {"claim": {"name": "held-out"}}},
+        },
+        checkpoints={"storage": {"claim": {"name": "shared"}}},
+        output={"destinations": [{"claim": {"name": "mine"}}]},
+    )
+    assert set(volumes.required(spec)) == {
+        ("PersistentVolumeClaim", "samples", "spec.model.source.claim.name"),
+        ("ConfigMap", "rows", "spec.dataset.source.configMap.name"),
+        ("PersistentVolumeClaim", "held-out", "spec.dataset.validation.source.claim.name"),
+        ("PersistentVolumeClaim", "shared", "spec.checkpoints.storage.claim.name"),
+        ("PersistentVolumeClaim", "mine", "spec.output.destinations[0].claim.name"),
+    }
+
+
+def test_a_source_without_a_choice_is_an_error():
+    with pytest.raises(ValueError, match="neither claim nor configMap"):
+        volumes.dataset("dataset", "/mnt/dataset", DatasetSource())
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../other", "a/../../b", ".hidden", "a//b", "a/", ""])
+def test_a_path_cannot_leave_its_volume(path):
+    with pytest.raises(ValidationError):
+        ClaimPath(name="samples", path=path)

@@ -1,0 +1,58 @@
+"""What the memory prediction guarantees."""
+
+import dataclasses
+
+from finetune_operator.api.v1alpha1.spec import Method, QuantizationType
+from finetune_operator.planning import catalog
+from finetune_operator.planning.adapters import adapter, default_targets
+from finetune_operator.planning.memory import MIB, STACK_FLOOR, Workload, estimate, readable
+from hypothesis import given
+from hypothesis import strategies as some
+
+MODELS = some.sampled_from(catalog.models())
+
+
+def work(shape, method=Method.LORA, **facts) -> Workload:
+    usual = Workload(
+        method=method,
+        quantization=(QuantizationType.NF4, True) if method is Method.QLORA else None,
+        adapter=None if method is Method.FULL else adapter(shape, 8, default_targets(shape)),
+        micro_batch_size=4,
+        sequence_length=128,
+        gradient_checkpointing=False,
+        generative=shape.kind == "decoder",
+    )
+    return dataclasses.replace(usual, **facts)
+
+
+@given(MODELS, some.sampled_from([Method.FULL, Method.LORA, Method.QLORA]), some.integers(1, 64), some.integers(1, 64))
+def test_a_larger_micro_batch_never_needs_less(shape, method, one, other):
+    small, large = sorted((one, other))
+    need = [estimate(shape, work(shape, method, micro_batch_size=n)).peak for n in (small, large)]
+    assert need[0] <= need[1]
+
+
+@given(MODELS, some.integers(1, 64))
+def test_checkpointing_never_needs_more(shape, size):
+    plain = estimate(shape, work(shape, micro_batch_size=size))
+    checkpointed = estimate(shape, work(shape, micro_batch_size=size, gradient_checkpointing=True))
+    assert checkpointed.peak <= plain.peak
+
+
+@given(MODELS)
+def test_the_methods_are_ordered_as_everybody_knows(shape):
+    need = {
+        method: estimate(shape, work(shape, method, micro_batch_size=1)).peak for method in Method if method != "auto"
+    }
+    assert need[Method.LORA] < need[Method.FULL]
+
+
+@given(MODELS)
+def test_terms_add_up_and_never_fall_below_the_stack(shape):
+    found = estimate(shape, work(shape))
+    assert found.peak == sum(size for _name, size in found.terms) > STACK_FLOOR
+
+
+def test_sizes_read_well():
+    assert readable(3 * 1024 * MIB) == "3.0 GiB"
+    assert readable(12 * MIB) == "12 MiB"

@@ -1,0 +1,99 @@
+"""Why an attempt failed, from whatever evidence is left."""
+
+import pytest
+from builders import a_failure, a_pod, a_report, a_workload, ended
+from finetune_operator.api.v1alpha1.reasons import FAILURES, Reason
+from finetune_operator.reconcile.failure import classify, exit_report
+from finetune_operator.reconcile.snapshot import Ending
+from finetune_trainer.contract import EXIT_CODES, ExitCode, FailureReason, Outcome
+
+FAILED = a_workload(failed_reason="BackoffLimitExceeded", failed_message="Job has failed")
+
+CASES = {
+    "the deadline is known from the Job": (
+        a_workload(failed_reason="DeadlineExceeded"),
+        ended(143),
+        Reason.DEADLINE_EXCEEDED,
+        "activeDeadlineSeconds",
+    ),
+    "a pod that is gone leaves no reason": (FAILED, None, Reason.UNKNOWN, "is gone"),
+    "the trainer's own report counts before its exit code": (
+        FAILED,
+        ended(1, report=a_failure(FailureReason.NON_FINITE_LOSS, "loss is NaN at step 3")),
+        Reason.NON_FINITE_LOSS,
+        "loss is NaN at step 3",
+    ),
+    "a container killed for memory is out of memory": (
+        FAILED,
+        ended(137, reason="OOMKilled"),
+        Reason.HOST_OUT_OF_MEMORY,
+        "more memory than its limit",
+    ),
+    "an evicted pod says why": (
+        FAILED,
+        a_pod(phase="Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage."),
+        Reason.EVICTED,
+        "ephemeral-storage",
+    ),
+    "a lost node is an infrastructure failure": (FAILED, a_pod(reason="NodeLost"), Reason.NODE_LOST, "taken away"),
+    "preemption is known from the pod's condition": (
+        FAILED,
+        a_pod(disruption="PreemptionByScheduler"),
+        Reason.PREEMPTED,
+        "PreemptionByScheduler",
+    ),
+    "a pod without an end leaves the Job's word": (FAILED, a_pod(), Reason.UNKNOWN, "Job has failed"),
+    "a pod and a Job without a word leave no trace": (
+        a_workload(failed_reason="X"),
+        a_pod(),
+        Reason.UNKNOWN,
+        "no trace",
+    ),
+    "an unknown exit code is quoted with the last line": (
+        FAILED,
+        ended(99, message="first\nlast words\n"),
+        Reason.UNKNOWN,
+        "exit code 99: last words",
+    ),
+    "a kill from outside is named": (FAILED, ended(137), Reason.UNKNOWN, "137 (killed)"),
+    "a report that contradicts the exit code is not believed": (
+        FAILED,
+        ended(1, report=a_report()),
+        Reason.TRAINER_ERROR,
+        "exit code 1",
+    ),
+    "a stopped trainer tells where it saved": (
+        FAILED,
+        ended(ExitCode.SUSPENDED, report=a_report(outcome=Outcome.SUSPENDED, checkpoint_step=40)),
+        Reason.INTERRUPTED,
+        "saved at step 40",
+    ),
+    "a stopped trainer without a report is still known as such": (
+        FAILED,
+        ended(ExitCode.SUSPENDED),
+        Reason.INTERRUPTED,
+        "stopped from outside",
+    ),
+}
+
+
+@pytest.mark.parametrize(("workload", "pod", "want_reason", "want_words"), CASES.values(), ids=CASES)
+def test_classify(workload, pod, want_reason, want_words):
+    verdict = classify(workload, pod)
+    assert verdict.reason is want_reason
+    assert want_words in verdict.message
+
+
+@pytest.mark.parametrize("reason", FailureReason)
+def test_each_exit_code_of_the_trainer_has_its_reason(reason):
+    assert classify(FAILED, ended(EXIT_CODES[reason])).reason == reason.value
+
+
+def test_every_reason_of_the_trainer_is_a_reason_of_the_api():
+    assert {reason.value for reason in FailureReason} <= {reason.value for reason in FAILURES}
+
+
+def test_a_termination_message_that_is_no_report_is_none():
+    assert exit_report(None) is None
+    assert exit_report(Ending(1, "Error", "", 0.0)) is None
+    assert exit_report(Ending(1, "Error", "{not json", 0.0)) is None

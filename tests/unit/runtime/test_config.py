@@ -1,0 +1,49 @@
+"""The administrator's file."""
+
+import pytest
+from finetune_operator.runtime.cli import main
+from finetune_operator.runtime.config import ConfigError, OperatorConfig, load
+
+
+def written(folder, text):
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_everything_has_its_default():
+    assert load(None) == OperatorConfig()
+
+
+def test_an_empty_file_is_all_defaults(tmp_path):
+    assert load(written(tmp_path, "")) == OperatorConfig()
+
+
+def test_values_are_read_by_their_names_in_the_file(tmp_path):
+    config = load(
+        written(tmp_path, "{watch: {namespaces: [a]}, logs: {json: false}, profiles: {cpu: {memoryBytes: 5}}}")
+    )
+    assert (config.watch.namespaces, config.logs.as_json, config.profiles.cpu.memory_bytes) == (("a",), False, 5)
+
+
+WRONG = {
+    "a misspelt key is named": ("profiles: {cpu: {memory: 5}}", "profiles.cpu.memory"),
+    "a wrong value is named": ("workers: 0", "workers"),
+    "what is not YAML is said to be so": ("a: [", "config.yaml"),
+}
+
+
+@pytest.mark.parametrize(("text", "want"), WRONG.values(), ids=WRONG)
+def test_a_wrong_file_is_refused(tmp_path, text, want):
+    with pytest.raises(ConfigError, match=want):
+        load(written(tmp_path, text))
+
+
+def test_a_wrong_file_stops_the_operator_with_the_wrong_key(tmp_path, capsys):
+    assert main(["--config", str(written(tmp_path, "worker: 3"))]) == 2
+    assert "worker" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.yaml"):
+        load(tmp_path / "none.yaml")

@@ -1,0 +1,70 @@
+"""How jobs wait for their pass."""
+
+import asyncio
+
+from finetune_operator.api.identity import JobKey
+from finetune_operator.runtime.queue import LONGEST_BACKOFF, WorkQueue
+
+ONE, OTHER = JobKey("a", "one", "1"), JobKey("a", "other", "2")
+
+
+def test_a_job_waits_at_most_once():
+    async def story():
+        queue = WorkQueue()
+        queue.add(ONE)
+        queue.add(ONE)
+        queue.add(OTHER)
+        assert queue.waiting == 2
+        assert [await queue.take(), await queue.take()] == [ONE, OTHER]
+
+    asyncio.run(story())
+
+
+def test_news_during_a_pass_gives_one_more_pass_after_it():
+    async def story():
+        queue = WorkQueue()
+        queue.add(ONE)
+        key = await queue.take()
+        queue.add(ONE)
+        queue.add(ONE)
+        assert (queue.waiting, queue.running) == (0, 1)
+        queue.done(key)
+        assert (queue.waiting, queue.running) == (1, 0)
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_waits_is_woken():
+    async def story():
+        queue = WorkQueue()
+        taken = asyncio.create_task(queue.take())
+        await asyncio.sleep(0)
+        queue.add(ONE)
+        assert await asyncio.wait_for(taken, 1) == ONE
+
+    asyncio.run(story())
+
+
+def test_the_sooner_of_two_later_passes_counts():
+    async def story():
+        queue = WorkQueue()
+        queue.add_after(ONE, 3600)
+        queue.add_after(ONE, 0.01)
+        queue.add_after(ONE, 7200)
+        assert await asyncio.wait_for(queue.take(), 1) == ONE
+
+    asyncio.run(story())
+
+
+def test_failures_back_off_up_to_a_bound_and_success_forgets_them():
+    async def story():
+        queue = WorkQueue()
+        waits = [queue.retry(ONE) for _ in range(12)]
+        assert waits[0] <= 0.5
+        assert LONGEST_BACKOFF / 2 <= waits[-1] <= LONGEST_BACKOFF
+        queue.succeeded(ONE)
+        assert queue.retry(ONE) <= 0.5
+        queue.forget(ONE)
+        assert queue.waiting == 0
+
+    asyncio.run(story())

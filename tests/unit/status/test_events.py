@@ -1,0 +1,57 @@
+"""What is told in Events."""
+
+from builders import NOW, a_failure, a_job, a_pod, a_report, a_workload, at_step, ended, seen, status_of
+from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
+from finetune_operator.reconcile.snapshot import Missing
+from finetune_operator.status.events import events
+from finetune_trainer.contract import FailureReason
+
+NOTHING = FineTuneJobStatus()
+RUNNING = seen(workload=a_workload(), pod=a_pod(running=True), progress=at_step(3))
+
+
+def told(old, new):
+    return [(event.reason, event.warning) for event in events(old, new)]
+
+
+def test_a_new_job_tells_of_its_plan_and_of_its_objects():
+    assert told(NOTHING, status_of(seen())) == [("Planned", False), ("Created", False)]
+
+
+def test_progress_alone_is_no_event():
+    first = status_of(RUNNING)
+    later = status_of(seen(previous=first, workload=a_workload(), pod=a_pod(running=True), progress=at_step(4)))
+    assert told(first, later) == []
+
+
+def test_a_missing_claim_is_a_warning():
+    waiting = status_of(seen(missing=(Missing("PersistentVolumeClaim", "x", "spec.y"),)))
+    assert told(NOTHING, waiting) == [("Planned", False), ("ClaimNotFound", True)]
+
+
+def test_a_failure_is_a_warning_with_its_reason():
+    workload = a_workload(failed_reason="BackoffLimitExceeded", finished_at=NOW - 1)
+    failed = status_of(seen(workload=workload, pod=ended(10, report=a_failure(FailureReason.DATA_INVALID))))
+    assert told(status_of(RUNNING), failed) == [("DataInvalid", True)]
+
+
+def test_a_refusal_is_a_warning():
+    assert told(NOTHING, status_of(seen(a_job(model={"name": "unheard-of"})))) == [("UnknownModel", True)]
+
+
+def test_a_success_tells_what_was_gained():
+    done = seen(workload=a_workload(complete=True, finished_at=NOW - 1), pod=ended(0, report=a_report()))
+    (event,) = events(status_of(RUNNING), status_of(done))
+    assert event.message == "accuracy 0.53 -> 0.84, loss 0.7 -> 0.4"
+    assert not event.warning
+
+
+def test_a_success_without_numbers_still_tells():
+    bare = seen(workload=a_workload(complete=True, finished_at=NOW - 99))
+    (event,) = events(status_of(RUNNING), status_of(bare))
+    assert "report is lost" in event.message
+    same = seen(
+        workload=a_workload(complete=True, finished_at=NOW - 1), pod=ended(0, report=a_report(metrics_before={}))
+    )
+    (event,) = events(status_of(RUNNING), status_of(same))
+    assert event.message == "accuracy 0.53 -> 0.84"

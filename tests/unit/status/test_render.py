@@ -1,0 +1,144 @@
+"""What a user reads at each stage of a job."""
+
+import dataclasses
+
+import pytest
+from builders import KEY, NOW, a_failure, a_job, a_pod, a_report, a_workload, at_step, ended, seen, status_of
+from finetune_operator.api import timestamps
+from finetune_operator.api.v1alpha1.reasons import Phase
+from finetune_operator.manifests import names
+from finetune_operator.reconcile.actions import Refused, Result
+from finetune_operator.reconcile.snapshot import Missing
+from finetune_trainer.contract import Artifact, FailureReason
+
+RUNNING = {"workload": a_workload(), "pod": a_pod(running=True)}
+DONE = {"workload": a_workload(complete=True, finished_at=NOW - 1), "pod": ended(0, report=a_report())}
+BROKE = {
+    "workload": a_workload(failed_reason="BackoffLimitExceeded", finished_at=NOW - 1),
+    "pod": ended(10, report=a_failure(FailureReason.DATA_INVALID, "reviews.jsonl row 7: not valid JSON")),
+}
+
+
+def condition(status, kind):
+    return next((c for c in status.conditions if c.type == kind), None)
+
+
+def test_the_first_status_holds_the_plan_with_reasons():
+    status = status_of(seen())
+    assert status.phase is Phase.PENDING
+    assert status.plan.method == "lora"
+    assert all(choice.reason for choice in status.plan.choices)
+    assert sum(term.bytes for term in status.plan.memory) == status.plan.predicted_peak_bytes
+    assert status.columns.devices == "1xcpu"
+
+
+def test_training_shows_progress_in_status_and_columns():
+    status = status_of(seen(**RUNNING, progress=at_step(42, loss=0.41234, eta_seconds=75)))
+    assert status.phase is Phase.RUNNING
+    assert status.progress.step == 42
+    columns = status.columns
+    assert (columns.progress, columns.step, columns.loss, columns.eta) == ("42%", "42/100", "0.4123", "1m15s")
+    assert (columns.reason, columns.attempt) == ("Training", "1")
+    assert condition(status, "Running").status == "True"
+
+
+def test_a_success_holds_metrics_artifacts_and_where_they_lie():
+    report = a_report(artifacts=(Artifact(kind="adapter", path="adapter", bytes=5, sha256="ab"),))
+    status = status_of(seen(workload=DONE["workload"], pod=ended(0, report=report)))
+    assert status.phase is Phase.SUCCEEDED
+    assert status.result.metrics_before["accuracy"] == 0.53
+    assert status.result.metrics_after["accuracy"] == 0.84
+    assert status.result.artifacts[0].uri == f"pvc://{names.work_claim(KEY)}/output/adapter"
+    assert status.completion_time == timestamps.write(NOW - 1)
+    assert (status.progress.percent, status.progress.phase, status.columns.eta) == (100, "Done", "0s")
+    assert condition(status, "Succeeded").status == "True"
+    assert condition(status, "Stalled") is None
+
+
+def test_a_failure_tells_reason_and_message_everywhere_a_user_looks():
+    status = status_of(seen(**BROKE))
+    assert status.phase is Phase.FAILED
+    assert "row 7" in status.message
+    assert status.columns.reason == "DataInvalid"
+    for kind in ("Finished", "Stalled"):
+        assert condition(status, kind).status == "True"
+    assert condition(status, "Succeeded").status == "False"
+    assert status.attempts[0].reason == "DataInvalid"
+    assert status.result is None or status.result.artifacts == ()
+
+
+def test_a_failure_in_mid_training_keeps_the_progress_that_was_made():
+    before = status_of(seen(**RUNNING, progress=at_step(42, loss=0.4)))
+    report = a_failure(FailureReason.NON_FINITE_LOSS, step=43, total_steps=100)
+    status = status_of(seen(previous=before, workload=BROKE["workload"], pod=ended(23, report=report)))
+    assert (status.progress.step, status.progress.percent) == (43, 42)
+    assert status.progress.eta_seconds is None
+
+
+def test_a_refusal_by_the_planner_ends_the_job_at_once():
+    status = status_of(seen(a_job(model={"name": "unheard-of"})))
+    assert status.phase is Phase.FAILED
+    assert condition(status, "Accepted").status == "False"
+    assert status.completion_time == timestamps.write(NOW)
+    assert status.plan is None
+
+
+def test_a_refusal_by_the_api_server_is_quoted_and_the_job_stays_pending():
+    quota = Result(refused=Refused("Job", "reviews-1", 403, "exceeded quota: pods"))
+    status = status_of(seen(), quota)
+    assert status.phase is Phase.PENDING
+    assert status.columns.reason == "RefusedByAPI"
+    assert "exceeded quota" in status.message
+    assert condition(status, "Reconciling").reason == "RefusedByAPI"
+
+
+def test_every_condition_is_there_from_the_first_status_on():
+    kinds = {c.type for c in status_of(seen()).conditions}
+    assert {"Accepted", "Running", "CheckpointAvailable", "Finished", "Succeeded", "Reconciling"} == kinds
+
+
+def test_reconciling_goes_once_the_trainer_is_up():
+    assert condition(status_of(seen(**RUNNING)), "Reconciling") is None
+
+
+def test_a_transition_time_moves_only_when_the_status_of_the_condition_does():
+    first = status_of(seen(missing=(Missing("ConfigMap", "rows", "spec.x"),)))
+    later = status_of(seen(previous=first, now=NOW + 60, workload=a_workload()))
+    started = status_of(seen(previous=later, now=NOW + 90, **RUNNING))
+    assert condition(later, "Running").last_transition_time == timestamps.write(NOW)
+    assert condition(later, "Running").reason == "PodPending"
+    assert condition(started, "Running").last_transition_time == timestamps.write(NOW + 90)
+
+
+def test_an_ended_job_keeps_its_status_to_the_letter():
+    done = status_of(seen(**DONE))
+    assert status_of(seen(previous=done, now=NOW + 999)) == done
+    assert status_of(seen(previous=done, now=NOW + 999, **BROKE)) == done
+
+
+def test_nothing_new_gives_the_same_status():
+    snapshot = seen(**RUNNING, progress=at_step(3))
+    once = status_of(snapshot)
+    assert status_of(dataclasses.replace(snapshot, previous=once, now=NOW + 5)) == once
+
+
+def test_progress_outlives_the_trainer_that_told_it():
+    running = status_of(seen(**RUNNING, progress=at_step(42)))
+    assert status_of(seen(previous=running, workload=a_workload(), pod=a_pod(running=True))).progress.step == 42
+
+
+@pytest.mark.parametrize(("storage", "want"), [({"ephemeral": {}}, "False"), ({"template": {}}, "True")])
+def test_a_checkpoint_is_resumable_only_on_storage_that_stays(storage, want):
+    spec = a_job(checkpoints={"storage": storage})
+    status = status_of(seen(spec, **RUNNING, progress=at_step(42, checkpoint_step=40)))
+    assert status.checkpoint.step == 40
+    assert condition(status, "CheckpointAvailable").status == want
+
+
+def test_a_resumed_attempt_says_from_where():
+    status = status_of(seen(**RUNNING, progress=at_step(42, resumed_from_step=40)))
+    assert status.attempts[0].resumed_from_step == 40
+
+
+def test_a_job_that_is_being_deleted_gets_no_new_status():
+    assert status_of(seen(deleting=True)) == seen().previous
