@@ -1,0 +1,1 @@
+"""What is trained of a model: `registry.attach(model, technique, head)`, one module per technique."""

@@ -1,0 +1,209 @@
+"""Files of a data set: found on disk, opened, and read as numbered rows, one at a time.
+
+A row that cannot be read is a value (`BadRow`), because the run may tolerate some of them.
+
+Not here: what a row must contain (`formats.py`), how many bad ones are too many (`checks.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from finetune_trainer.contract import FailureReason
+from finetune_trainer.failures import TrainerFailure
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+UTF8_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+SAVE_AS_UTF8 = "save the file as UTF-8"
+SURROGATE = re.compile("[\udc80-\udcff]")
+MAX_FIELD_BYTES = 16 * 1024 * 1024
+"""Longest CSV field; the csv module's own limit of 128 KiB is less than a long document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as its file has it; `number` is the line it starts on (an element's place, in a JSON array)."""
+
+    file: str
+    number: int
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that is wrong, and what is wrong with it."""
+
+    file: str
+    number: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file} row {self.number}: {self.problem}"
+
+
+def find_files(path: Path) -> tuple[Path, ...]:
+    """List the files of a data set: the path itself, or all files of that folder that we can read.
+
+    Raises:
+        TrainerFailure: nothing there, or nothing readable; names what is there instead.
+    """
+    if path.is_file():
+        if not _is_readable(path):
+            raise _invalid(f"{path.name} is not one of {', '.join(SUFFIXES)} (each may end in .gz)")
+        return (path,)
+    if not path.is_dir():
+        raise _invalid(f"no data set at {path}: {_neighbours(path)}")
+    # Hidden names are Kubernetes' own (`..data`) or an editor's.
+    inside = sorted(file for file in path.iterdir() if not file.name.startswith(".") and file.is_file())
+    files = tuple(file for file in inside if _is_readable(file))
+    if not files:
+        names = ", ".join(file.name for file in inside[:10]) or "nothing"
+        raise _invalid(f"no {', '.join(SUFFIXES)} file in {path}; it holds {names}")
+    return files
+
+
+def read_rows(path: Path) -> Iterator[Row | BadRow]:
+    """Read one file, row by row, never all of it in memory (a JSON array excepted)."""
+    kind = _kind(path)
+    try:
+        with _open(path) as stream:
+            if kind in (".csv", ".tsv"):
+                yield from _read_table(path.name, stream, "\t" if kind == ".tsv" else ",")
+            elif kind == ".json" and _starts_array(stream):
+                yield from _read_array(path.name, stream)
+            else:
+                yield from _read_lines(path.name, stream)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise _invalid(f"{path.name}: damaged gzip file: {error}") from error
+    except PermissionError as error:
+        raise _invalid(f"{path.name}: not readable for user of this pod: {error.strerror}") from error
+
+
+def _read_lines(name: str, stream: BinaryIO) -> Iterator[Row | BadRow]:
+    for number, line in enumerate(stream, start=1):
+        try:
+            text = _without_mark(line, number).decode("utf-8")
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            yield BadRow(name, number, f"not UTF-8: byte 0x{byte:02x} at column {error.start + 1}; {SAVE_AS_UTF8}")
+            continue
+        if text.strip():
+            yield _row_of_json(name, number, text)
+
+
+def _row_of_json(name: str, number: int, text: str) -> Row | BadRow:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        return BadRow(name, number, f"not valid JSON: {error.msg} at column {error.colno}")
+    except RecursionError:
+        return BadRow(name, number, "not valid JSON: nested too deeply")
+    if not isinstance(value, dict):
+        return BadRow(name, number, f"a row must be a JSON object, this is {_json_type(value)}")
+    return Row(name, number, value)
+
+
+def _read_array(name: str, stream: BinaryIO) -> Iterator[Row | BadRow]:
+    try:
+        values = json.loads(stream.read().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _invalid(f"{name}: not UTF-8: byte 0x{error.object[error.start]:02x} at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise _invalid(f"{name}: not valid JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, dict):
+            yield Row(name, number, value)
+        else:
+            yield BadRow(name, number, f"a row must be a JSON object, this is {_json_type(value)}")
+
+
+def _read_table(name: str, stream: BinaryIO, delimiter: str) -> Iterator[Row | BadRow]:
+    csv.field_size_limit(MAX_FIELD_BYTES)
+    # Bytes that are not UTF-8 become lone surrogates: found again in their row, they cannot stop the reader midway.
+    lines = (
+        _without_mark(line, number).decode("utf-8", "surrogateescape") for number, line in enumerate(stream, start=1)
+    )
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        header = next(reader, [])
+    except csv.Error as error:
+        raise _invalid(f"{name} row 1: the header is not readable: {error}") from error
+    if len(set(header)) != len(header):
+        raise _invalid(f"{name} row 1: the header names a column twice: {', '.join(header)}")
+    while True:
+        number = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield BadRow(name, number, f"not valid CSV: {error}")
+            continue
+        if fields:
+            yield _row_of_table(Row(name, number, {}), header, fields)
+
+
+def _row_of_table(place: Row, header: list[str], fields: list[str]) -> Row | BadRow:
+    if len(fields) != len(header):
+        return BadRow(place.file, place.number, f"{len(fields)} fields, the header names {len(header)}")
+    for column, text in zip(header, fields, strict=True):
+        if escaped := SURROGATE.search(text):
+            byte = ord(escaped.group()) - 0xDC00
+            problem = f"not UTF-8: byte 0x{byte:02x} in column {column!r}; {SAVE_AS_UTF8}"
+            return BadRow(place.file, place.number, problem)
+    return Row(place.file, place.number, dict(zip(header, fields, strict=True)))
+
+
+def _without_mark(line: bytes, number: int) -> bytes:
+    if number > 1:
+        return line
+    if line.startswith(UTF16_MARKS):
+        raise _invalid(f"row 1: not UTF-8 but UTF-16; {SAVE_AS_UTF8}")
+    return line.removeprefix(UTF8_MARK)
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return io.BufferedReader(gzip.open(path, "rb"))  # type: ignore[arg-type]
+    return path.open("rb")
+
+
+def _starts_array(stream: BinaryIO) -> bool:
+    start = stream.peek(4096)[:4096]  # type: ignore[attr-defined]
+    return bool(start.removeprefix(UTF8_MARK).lstrip()[:1] == b"[")
+
+
+def _kind(path: Path) -> str:
+    return Path(path.stem).suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
+
+
+def _is_readable(path: Path) -> bool:
+    return _kind(path) in SUFFIXES
+
+
+def _json_type(value: object) -> str:
+    names: dict[type, str] = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
+    return names.get(type(value), "null")
+
+
+def _neighbours(path: Path) -> str:
+    """Say what lies where the path points, since a mistyped name is the usual cause."""
+    parent = path.parent
+    while not parent.is_dir():
+        parent = parent.parent
+    names = ", ".join(sorted(each.name for each in parent.iterdir() if not each.name.startswith("."))[:10])
+    return f"{parent} holds {names or 'nothing'}"
+
+
+def _invalid(message: str) -> TrainerFailure:
+    return TrainerFailure(FailureReason.DATA_INVALID, message)

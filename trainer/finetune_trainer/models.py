@@ -1,0 +1,192 @@
+"""The model to start from: found in a folder or on the hub, checked, and loaded with the head that the task needs.
+
+Not here: what is trained of it (`adapters/`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from finetune_trainer import environment
+from finetune_trainer.contract import FailureReason, QuantizationSettings, TrainerRun
+from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.heads import SEQUENCE_CLASSIFICATION
+
+HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+HEADS = ("classifier", "score", "lm_head")
+"""Layers that stay unquantized: they are trained whole or multiply the loss."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A model as it comes, with its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def load(run: TrainerRun, head: str, labels: tuple[str, ...]) -> Base:
+    """Load tokenizer and model.
+
+    Raises:
+        TrainerFailure: ModelNotFound, AuthFailed, or InvalidRun for a run that does not fit the model.
+    """
+    set_seed(run.training.seed)  # a new head is drawn here, and must be the same one in each attempt
+    folder = locate(run)
+    tokenizer = _tokenizer(folder)
+    config = _config(folder, run, labels)
+    if config.get_text_config().pad_token_id is None:
+        config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    quantization = run.technique.quantization
+    model = load_weights(folder, head, dtype=run.training.precision, config=config, quantization=quantization)
+    print(f"model: {run.model.name}, {type(model).__name__}, {model.num_parameters():,} parameters")
+    return Base(model=model, tokenizer=tokenizer)
+
+
+def load_weights(
+    folder: Path, head: str, *, dtype: str, config: Any = None, quantization: QuantizationSettings | None = None
+) -> PreTrainedModel:
+    """Load a model folder's weights, quantized if asked."""
+    kind = AutoModelForSequenceClassification if head == SEQUENCE_CLASSIFICATION else AutoModelForCausalLM
+    options: dict[str, Any] = {"dtype": DTYPES[dtype], "use_safetensors": True, "trust_remote_code": False}
+    if config is not None:
+        options["config"] = config
+    if head == SEQUENCE_CLASSIFICATION:
+        options["ignore_mismatched_sizes"] = True  # a head for other labels is replaced by a new one
+    if quantization is not None:
+        options["quantization_config"] = _bitsandbytes(quantization, DTYPES[dtype])
+        options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
+    model: PreTrainedModel = kind.from_pretrained(folder, **options)
+    _use_trainable_kernels(model)
+    return model
+
+
+def locate(run: TrainerRun) -> Path:
+    """Find the model's folder, fetching it from the hub if the run names none.
+
+    Raises:
+        TrainerFailure: ModelNotFound or AuthFailed.
+    """
+    if run.model.path is None:
+        return _fetch(run)
+    environment.go_offline()
+    folder = Path(run.model.path)
+    if not folder.is_dir():
+        raise _not_found(f"no model folder {folder}: {_listing(_first_existing(folder))}")
+    if not (folder / "config.json").is_file():
+        raise _not_found(f"{folder} is not a model: it has no config.json; {_listing(folder)}")
+    if not list(folder.glob("*.safetensors")):
+        raise _not_found(f"{folder} has no weights as .safetensors, the only kind that is loaded; {_listing(folder)}")
+    return folder
+
+
+def _fetch(run: TrainerRun) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    name = run.model.name
+    try:
+        return Path(snapshot_download(name, revision=run.model.revision, allow_patterns=list(HUB_FILES)))
+    except GatedRepoError as error:
+        message = f"access to {name} is not granted; accept its terms on the hub and set spec.model.tokenSecretRef"
+        raise TrainerFailure(FailureReason.AUTH_FAILED, message) from error
+    except RevisionNotFoundError as error:
+        raise _not_found(f"{name} has no revision {run.model.revision}") from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise _not_found(
+            f"the hub has no model {name}, or it is private and needs spec.model.tokenSecretRef"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise _not_found(f"{name} could not be fetched: the hub is not reachable from here") from error
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _not_found(f"{folder} has no usable tokenizer: {_first_sentence(error)}; {_listing(folder)}") from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def _config(folder: Path, run: TrainerRun, labels: tuple[str, ...]) -> Any:
+    options: dict[str, Any] = {}
+    if labels:
+        options = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **options)
+    except (ValueError, OSError, json.JSONDecodeError) as error:
+        message = f"{run.model.name} cannot be loaded: {_first_sentence(error)}"
+        raise TrainerFailure(FailureReason.INVALID_RUN, message) from error
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if limit and run.training.sequence_length > limit:
+        message = (
+            f"spec.training.sequenceLength {run.training.sequence_length} is more than {run.model.name} takes: {limit}"
+        )
+        raise TrainerFailure(FailureReason.INVALID_RUN, message)
+    return config
+
+
+def _bitsandbytes(settings: QuantizationSettings, compute: torch.dtype) -> BitsAndBytesConfig:
+    if settings.type == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(HEADS))
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=settings.type,
+        bnb_4bit_use_double_quant=settings.double_quant,
+        bnb_4bit_compute_dtype=compute,
+        llm_int8_skip_modules=list(HEADS),
+    )
+
+
+def _use_trainable_kernels(model: PreTrainedModel) -> None:
+    """Keep 4-bit layers in the layout that has gradients.
+
+    On CPUs with AVX512-BF16 bitsandbytes repacks them at the first evaluation for a kernel that is for inference
+    only; a model measured before training would then pass no gradient to the layers below.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _first_existing(folder: Path) -> Path:
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def _listing(folder: Path) -> str:
+    names = ", ".join(sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))[:10])
+    return f"{folder} holds {names or 'nothing'}"
+
+
+def _first_sentence(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:300]
+
+
+def _not_found(message: str) -> TrainerFailure:
+    return TrainerFailure(FailureReason.MODEL_NOT_FOUND, message)

@@ -1,0 +1,1 @@
+"""What a model learns from examples: `registry.find(task)`, one module per family of tasks."""

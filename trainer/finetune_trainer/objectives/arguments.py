@@ -1,0 +1,73 @@
+"""The run's training settings in the words of transformers, the same for each objective.
+
+Values that differ from transformers' own defaults say why.
+
+Not here: settings of one objective alone (its own module).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from finetune_trainer.contract import FailureReason, TrainerRun
+from finetune_trainer.data.load import Data
+from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.training.checkpoints import STAGING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredients:
+    """What a trainer is made of."""
+
+    run: TrainerRun
+    model: Any
+    tokenizer: Any
+    data: Data
+
+
+def arguments(run: TrainerRun) -> dict[str, Any]:
+    """Translate the run."""
+    training = run.training
+    return {
+        "output_dir": str(Path(run.checkpoints.directory) / STAGING),  # complete ones are renamed out of there
+        "max_steps": -1 if training.max_steps is None else training.max_steps,
+        "num_train_epochs": 1.0 if training.epochs is None else training.epochs,
+        "learning_rate": training.learning_rate,
+        "per_device_train_batch_size": training.micro_batch_size,
+        "per_device_eval_batch_size": training.micro_batch_size,
+        "gradient_accumulation_steps": training.gradient_accumulation_steps,
+        "gradient_checkpointing": training.gradient_checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},  # the one that works with frozen inputs
+        "bf16": training.precision == "bf16",
+        "use_cpu": not torch.cuda.is_available(),
+        "optim": training.optimizer,
+        "lr_scheduler_type": training.scheduler,
+        "warmup_steps": training.warmup_steps,
+        "seed": training.seed,
+        "logging_steps": 1,  # so that step, loss and rate are always the last step's
+        "logging_nan_inf_filter": False,  # a loss that is not finite must be seen, not averaged away
+        "include_num_input_tokens_seen": "non_padding",
+        "eval_strategy": "no" if run.evaluation.every_steps is None else "steps",
+        "eval_steps": run.evaluation.every_steps,
+        "save_strategy": "no",  # the loop decides when, because seconds count as well as steps
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+
+
+def make_arguments(kind: Any, values: dict[str, Any]) -> Any:
+    """Build transformers' object.
+
+    Raises:
+        TrainerFailure: InvalidRun, for a name of an optimizer or scheduler that transformers does not know.
+    """
+    try:
+        return kind(**values)
+    except ValueError as error:
+        message = f"training settings: {str(error).strip().splitlines()[0][:300]}"
+        raise TrainerFailure(FailureReason.INVALID_RUN, message) from error

@@ -1,0 +1,62 @@
+"""The journal of an attempt: its Progress now, and the ExitReport as far as it is known.
+
+Not here: serving it (`server.py`), counting for Prometheus (`metrics.py`), writing the last word (`exit_report.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+from finetune_trainer.contract import ExitReport, JobIdentity, Outcome, Progress, TrainerPhase
+
+
+class Journal:
+    """Holds two frozen documents; readers in other threads get a whole one, old or new."""
+
+    def __init__(self, job: JobIdentity) -> None:
+        # A signal handler may run while the main thread is inside, hence reentrant.
+        self._lock = threading.RLock()
+        self._progress = Progress(attempt=job.attempt, updated_at=time.time())
+        self._report = ExitReport(attempt=job.attempt, outcome=Outcome.FAILED)
+
+    @property
+    def progress(self) -> Progress:
+        """Give the progress now."""
+        return self._progress
+
+    @property
+    def report(self) -> ExitReport:
+        """Give the report as far as it is known, with what the progress knows better."""
+        seen = self._progress
+        return replace(
+            self._report,
+            step=seen.step,
+            total_steps=seen.total_steps,
+            checkpoint_step=seen.checkpoint_step,
+            resumed_from_step=seen.resumed_from_step,
+            trained_tokens=seen.trained_tokens,
+            peak_memory_bytes=seen.peak_memory_bytes,
+        )
+
+    def enter(self, phase: TrainerPhase) -> None:
+        """Say what the trainer does from now on."""
+        self.advance(phase=phase)
+
+    def advance(self, **changes: Any) -> None:
+        """Replace the progress; numbers that are not finite become None, because JSON has no word for them."""
+        finite = {name: None if _is_broken(value) else value for name, value in changes.items()}
+        with self._lock:
+            self._progress = replace(self._progress, **finite, updated_at=time.time())
+
+    def note(self, **changes: Any) -> None:
+        """Replace what the report will say."""
+        with self._lock:
+            self._report = replace(self._report, **changes)
+
+
+def _is_broken(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
