@@ -10,6 +10,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 import time
 
@@ -102,6 +103,7 @@ def main() -> int:
     parser.add_argument("verb", choices=VERBS)
     verb, alone = VERBS[parser.parse_args().verb]
     start = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a step at work is ended too
     try:
         if alone:
             with cache.lock("   another cluster command is at work; waiting for it", say):

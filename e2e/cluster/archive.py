@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -75,7 +75,7 @@ def write_docker_archive(out: Path, images: Sequence[FolderImage]) -> None:
 
 
 def write_thin_oci(
-    out: Path, name: str, config: Mapping[str, Any], below: Sequence[Blob], layers: Sequence[bytes]
+    out: Path, name: str, *, config: Mapping[str, Any], below: Sequence[Blob], layers: Sequence[bytes]
 ) -> str:
     """Write an OCI layout that holds an image's upper layers only and names the lower ones.
 
@@ -122,11 +122,11 @@ def _add_layer(archive: tarfile.TarFile, folder: Path) -> tuple[str, str]:
         with tarfile.open(fileobj=scratch, mode="w") as layer:
             layer.add(folder, arcname=".", filter=_fixed)
         scratch.seek(0)
-        digest = hashlib.file_digest(cast("BinaryIO", scratch), "sha256").hexdigest()
+        digest = hashlib.file_digest(scratch, "sha256").hexdigest()
         info = tarfile.TarInfo(f"{digest}/layer.tar")
         info.size = scratch.seek(0, io.SEEK_END)
         scratch.seek(0)
-        archive.addfile(_fixed(info), cast("BinaryIO", scratch))
+        archive.addfile(_fixed(info), scratch)
     return info.name, f"sha256:{digest}"
 
 

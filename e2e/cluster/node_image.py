@@ -67,7 +67,7 @@ def ensure() -> str:
         return STOCK
     if not debian.ours():
         raise Failed(
-            f"no node image: {STOCK.split('@')[0]} can not be pulled; `docker load` it, name another with "
+            f"no node image: {STOCK.split('@', maxsplit=1)[0]} can not be pulled; `docker load` it, name another with "
             "$FINETUNE_NODE_IMAGE, or run this as root on Debian, where it builds one"
         )
     tools.build(*tools.NODE_PROGRAMS)
@@ -173,7 +173,9 @@ def _images(work: Path, base: str, names: list[str]) -> list[archive.FolderImage
     (helper / "bin").mkdir(parents=True)
     _extract(base, servers, *PROXY_FILES)
     _extract(base, work, "usr/bin/busybox", "bin/busybox")
-    shutil.copy2(next(path for path in (work / "usr/bin/busybox", work / "bin/busybox") if path.exists()), helper / "bin")
+    shutil.copy2(
+        next(path for path in (work / "usr/bin/busybox", work / "bin/busybox") if path.exists()), helper / "bin"
+    )
     for command in HELPER_COMMANDS:
         (helper / "bin" / command).symlink_to("busybox")
 

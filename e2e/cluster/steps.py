@@ -24,7 +24,7 @@ QUICK_SECONDS = 30.0
 LOG_LINES_SHOWN = 15
 
 
-class Failed(Exception):  # noqa: N818 - it reads as the sentence it prints
+class Failed(Exception):
     """A step did not work out; the text says what and what to do about it."""
 
 

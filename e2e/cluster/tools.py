@@ -36,7 +36,9 @@ class Module:
     @property
     def version(self) -> str:
         """Read the pinned version; go.mod is the one place that names it."""
-        found = re.search(rf"^\s*(?:require )?{re.escape(self.pin)} (v\S+)", (self.folder / "go.mod").read_text(), re.M)
+        found = re.search(
+            rf"^\s*(?:require )?{re.escape(self.pin)} (v\S+)", (self.folder / "go.mod").read_text(), re.MULTILINE
+        )
         if not found:
             raise Failed(f"{self.folder}/go.mod does not require {self.pin}")
         return found[1]
