@@ -1,0 +1,59 @@
+# Everything a person types. Each target does its own set-up; long steps say how long they take and where their log is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+CLUSTER := python3 e2e/cluster
+IN_CLUSTER := environment=$$($(CLUSTER) env); eval "$$environment";
+PYTEST := .venv/bin/pytest
+
+.PHONY: help demo up images install down test test-unit test-trainer test-chart test-e2e check generate venv venv-trainer status
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+
+demo: install ## from nothing to a fine-tuned model on a real cluster
+	@$(IN_CLUSTER) python3 e2e/demo.py
+
+up: ## a kind cluster (first time 15 minutes where Kubernetes has to be built, else 1)
+	@$(CLUSTER) up
+
+images: up venv-trainer ## build the three images and load them into the cluster
+	@$(CLUSTER) images
+
+install: images ## install the operator with Helm
+	@$(IN_CLUSTER) python3 e2e/install.py
+
+down: ## remove the cluster and stop everything that was started
+	@$(CLUSTER) down
+
+status: ## what is up
+	@$(CLUSTER) status
+
+test: test-unit test-trainer test-chart test-e2e ## all tests, with set-up where it is needed
+
+test-unit: venv ## tests without cluster, Docker, Go or torch: under a minute
+	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/chart
+
+test-trainer: venv-trainer ## tests of the trainer that train (about 5 minutes)
+	@.venv-trainer/bin/pytest -q tests/trainer
+
+test-chart: venv ## tests of the rendered Helm chart
+	@$(CLUSTER) tools
+	@$(IN_CLUSTER) $(PYTEST) -q tests/chart
+
+test-e2e: install venv ## user stories on the cluster (about 10 minutes)
+	@$(IN_CLUSTER) $(PYTEST) -q e2e/scenarios
+
+check: venv ## linters, types, import rules, generated files
+	@.ci/check
+
+generate: venv ## write all generated files
+	@.ci/generate
+
+venv:
+	@.ci/venv dev
+
+venv-trainer:
+	@.ci/venv trainer

@@ -1,0 +1,130 @@
+"""A real Prometheus finds operator and trainer by itself and answers questions about them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pathlib
+import shutil
+import socket
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+import yaml
+from cluster_user import OPERATOR_NAMESPACE, TRAINING_SECONDS, a_job, eventually, kubectl
+
+ANSWER_SECONDS = 40
+"""From start until Prometheus has scraped both; usually 8 s."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def configuration(folder: pathlib.Path) -> dict:
+    """Pods are found through the API server and scraped through its proxy, as from any place outside the cluster."""
+    view = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    cluster, credentials = view["clusters"][0]["cluster"], view["users"][0]["user"]
+    files = {
+        "ca_file": cluster["certificate-authority-data"],
+        "cert_file": credentials["client-certificate-data"],
+        "key_file": credentials["client-key-data"],
+    }
+    tls = {}
+    for name, data in files.items():
+        (folder / name).write_bytes(base64.b64decode(data))
+        tls[name] = str(folder / name)
+    server = urllib.parse.urlsplit(cluster["server"])
+    annotated = "__meta_kubernetes_pod_annotation_prometheus_io_scrape"
+    path = [
+        "__meta_kubernetes_namespace",
+        "__meta_kubernetes_pod_name",
+        "__meta_kubernetes_pod_annotation_prometheus_io_port",
+    ]
+    return {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [
+            {
+                "job_name": "pods",
+                "scheme": "https",
+                "tls_config": tls,
+                "kubernetes_sd_configs": [{"role": "pod", "api_server": cluster["server"], "tls_config": tls}],
+                "relabel_configs": [
+                    {"source_labels": [annotated], "regex": "true", "action": "keep"},
+                    {
+                        "source_labels": path,
+                        "regex": "(.+);(.+);(.+)",
+                        "replacement": "/api/v1/namespaces/$1/pods/$2:$3/proxy/metrics",
+                        "target_label": "__metrics_path__",
+                    },
+                    {"target_label": "__address__", "replacement": server.netloc},
+                    {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
+                ],
+            }
+        ],
+    }
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """A Prometheus that runs for the test; returns a function that asks it a query."""
+    program = shutil.which("prometheus")
+    assert program, "prometheus is not installed; on Debian: apt install prometheus"
+    config = tmp_path / "prometheus.yml"
+    config.write_text(yaml.safe_dump(configuration(tmp_path)))
+    port = free_port()
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                program,
+                f"--config.file={config}",
+                f"--storage.tsdb.path={tmp_path / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def query(text: str) -> list[dict]:
+        url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": text})
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return json.load(answer)["data"]["result"]
+        except (urllib.error.URLError, ConnectionError):
+            return []
+
+    yield query
+    process.terminate()
+    process.wait(timeout=20)
+
+
+def test_prometheus_answers_about_operator_and_trainer(sampled, ask):
+    sampled.apply(a_job("watched", training={"maxSteps": 150, "batchSize": 8, "sequenceLength": 64}))
+    sampled.training("watched")
+    labels = f'namespace="{sampled.namespace}",finetunejob="watched"'
+
+    def answered(query: str):
+        return eventually(lambda: ask(query), within=ANSWER_SECONDS, waiting_for=query, every=1)
+
+    (loss,) = answered(f"finetune_job_loss{{{labels}}}")
+    assert float(loss["value"][1]) > 0
+    (steps,) = answered(f"finetune_training_steps_total{{{labels}}} > 0")
+    assert steps["metric"]["attempt"] == "1"
+    (rate,) = answered(f"rate(finetune_training_steps_total{{{labels}}}[10s]) > 0")
+    assert float(rate["value"][1]) > 0
+    (ratio,) = answered(f"finetune_job_progress_ratio{{{labels}}} > 0")
+    assert 0 < float(ratio["value"][1]) <= 1
+    (jobs,) = answered(f'finetune_jobs{{namespace="{sampled.namespace}",phase="Running"}}')
+    assert (jobs["value"][1], jobs["metric"]["method"]) == ("1", "lora")
+    (passes,) = answered('sum(finetune_operator_reconcile_total{result="success"})')
+    assert float(passes["value"][1]) > 0
+    (up,) = answered("finetune_operator_build_info")
+    assert up["metric"]["version"]
+    assert answered('up{pod=~"finetune-operator.*"} == 1')
+    assert sampled.finished("watched", within=TRAINING_SECONDS)["status"]["phase"] == "Succeeded"
+    kubectl("-n", OPERATOR_NAMESPACE, "get", "deployment/finetune-operator")
