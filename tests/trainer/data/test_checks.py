@@ -1,0 +1,43 @@
+import pytest
+from finetune_trainer.data.checks import PROBLEMS_BYTES, Wanted, check
+from finetune_trainer.failures import TrainerFailure
+
+GOOD = {"text": "a good row"}
+
+
+def wanted(max_invalid_rows=0):
+    return Wanted(task="causal-lm", format="auto", columns={}, max_invalid_rows=max_invalid_rows)
+
+
+def test_good_rows_become_examples(rows_file):
+    rows = check(rows_file(GOOD, GOOD), wanted())
+    assert (rows.examples, rows.skipped_count, rows.format) == ((GOOD, GOOD), 0, "text")
+
+
+def test_one_bad_row_too_many_names_it(rows_file):
+    with pytest.raises(TrainerFailure, match=r"1 of 2 rows are invalid .* allows 0.*: rows.jsonl row 2: text is empty"):
+        check(rows_file(GOOD, {"text": ""}), wanted())
+
+
+def test_tolerated_rows_are_skipped_and_counted(rows_file):
+    rows = check(rows_file({"text": ""}, GOOD, "{"), wanted(max_invalid_rows=2))
+    assert rows.examples == (GOOD,)
+    assert [row.number for row in rows.skipped] == [1, 3]
+
+
+def test_all_problems_are_counted_and_the_message_stays_short(rows_file, capsys):
+    with pytest.raises(TrainerFailure, match="500 of 501 rows are invalid") as caught:
+        check(rows_file(GOOD, *[{"text": ""}] * 500), wanted())
+    assert len(caught.value.message.encode()) < PROBLEMS_BYTES + 150
+    assert "row 2: text is empty" in caught.value.message
+    assert capsys.readouterr().out.count("text is empty") == 20
+
+
+def test_an_empty_file_is_named(rows_file):
+    with pytest.raises(TrainerFailure, match=r"rows.jsonl: no rows; the file is empty"):
+        check(rows_file(), wanted())
+
+
+def test_a_wrong_column_is_told_once_with_its_row(rows_file):
+    with pytest.raises(TrainerFailure, match=r"rows.jsonl row 1: needs the column\(s\) 'text'; the columns are 'body'"):
+        check(rows_file({"body": "a"}, {"body": "b"}), wanted())
