@@ -9,18 +9,15 @@ from finetune_operator.api.v1alpha1.reasons import Phase, Reason
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus, PlanStatus
 from finetune_operator.reconcile.actions import Event
 
-_QUIET = frozenset({Reason.CREATED.value, Reason.POD_PENDING.value})
-"""Reasons to be pending that are the ordinary way."""
-
 
 def events(old: FineTuneJobStatus, new: FineTuneJobStatus) -> tuple[Event, ...]:
     """Return the events of a change, oldest first."""
     planned = () if old.plan is not None or new.plan is None else (_planned(new.plan),)
-    if new.phase is old.phase and _reason(new) == _reason(old):
+    if (new.phase is old.phase and _reason(new) == _reason(old)) or _reason(new) == Reason.POD_PENDING:
         return planned
     if new.phase is Phase.SUCCEEDED:
         return (*planned, Event("Succeeded", _gain(new), warning=False))
-    trouble = new.phase is Phase.FAILED or (new.phase is Phase.PENDING and _reason(new) not in _QUIET)
+    trouble = new.phase is Phase.FAILED or (new.phase is Phase.PENDING and _reason(new) != Reason.CREATED)
     return (*planned, Event(_reason(new), new.message or "", warning=trouble))
 
 

@@ -76,6 +76,6 @@ def _attempts(seen: Snapshot, verdict: Verdict) -> tuple[AttemptStatus, ...]:
 
 
 def _result(seen: Snapshot, verdict: Verdict) -> ResultStatus | None:
-    if verdict.report is None or not isinstance(seen.spec, FineTuneJobSpec):
+    if verdict.state is not State.SUCCEEDED or verdict.report is None or not isinstance(seen.spec, FineTuneJobSpec):
         return None
     return outcome.result_status(seen.meta.key, seen.spec, verdict.report)

@@ -24,6 +24,11 @@ def test_progress_alone_is_no_event():
     assert told(first, later) == []
 
 
+def test_a_pod_on_its_ordinary_way_is_no_event():
+    created = status_of(seen())
+    assert told(created, status_of(seen(previous=created, workload=a_workload()))) == []
+
+
 def test_a_missing_claim_is_a_warning():
     waiting = status_of(seen(missing=(Missing("PersistentVolumeClaim", "x", "spec.y"),)))
     assert told(NOTHING, waiting) == [("Planned", False), ("ClaimNotFound", True)]
