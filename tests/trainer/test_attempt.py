@@ -1,4 +1,5 @@
 import signal
+from pathlib import Path
 
 import pytest
 from finetune_trainer.attempt import carry_out
@@ -22,8 +23,7 @@ def attempt(tmp_path, a_run):
         file = tmp_path / "run.json"
         file.write_text(to_json(run))
         code = carry_out(file, recipe)
-        with open(run.reporting.termination_log) as log:
-            return code, from_json(ExitReport, log.read())
+        return code, from_json(ExitReport, Path(run.reporting.termination_log).read_text())
 
     return carry
 

@@ -36,13 +36,9 @@ def test_an_error_has_one_reason(error, want_reason):
 
 
 def test_the_cause_of_an_error_counts():
-    try:
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError as full:
-            raise RuntimeError("could not save") from full
-    except RuntimeError as error:
-        assert classify(error).reason is FailureReason.STORAGE_FULL
+    error = RuntimeError("could not save")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert classify(error).reason is FailureReason.STORAGE_FULL
 
 
 def test_an_unexpected_error_keeps_its_type_and_first_line():

@@ -22,10 +22,10 @@ RUN_SECONDS = 180
 MODELS = {"text-classification": "all-minilm-l6-v2"}
 DATASETS = {"text-classification": "reviews.jsonl", "chat": "python-docs-chat.jsonl", "causal-lm": "python-docs.jsonl"}
 
+LIBRARIES = "(accelerate|bitsandbytes|datasets|dill|multiprocess|peft|torch|transformers|trl)"
 THIRD_PARTY_WARNINGS = (
-    "ignore:.*torch.jit.*is deprecated:DeprecationWarning",
-    "ignore:builtin type S[wW]ig.*has no __module__ attribute:DeprecationWarning",
-    "ignore:.*swigvarlink.*:DeprecationWarning",
+    *(f"ignore::{kind}:{LIBRARIES}\\..*" for kind in ("DeprecationWarning", "FutureWarning", "UserWarning")),
+    "ignore:builtin type Swig.* has no __module__ attribute:DeprecationWarning",
 )
 
 

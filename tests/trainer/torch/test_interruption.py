@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from finetune_trainer.contract import ExitCode, FailureReason, Outcome
 
-STOP_SECONDS = 10
+STOP_SECONDS = 20
 """Longest from SIGTERM to the end of the process; a pod gets 30 s by default."""
 
 
@@ -47,7 +47,9 @@ def elsewhere(run, tmp_path):
 
 
 @pytest.mark.parametrize("task", ["text-classification", "chat"])
-def test_a_stopped_run_goes_on_as_if_nothing_had_happened(a_small_run, carry_out, monkeypatch, tmp_path, task):
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(  # noqa: PLR0917
+    a_small_run, carry_out, monkeypatch, tmp_path, task
+):
     run = with_dropout(a_small_run(task=task, training__max_steps=6, checkpoints__every_steps=None))
     _code, straight = carry_out(elsewhere(run, tmp_path))
     with stopping_at(3, monkeypatch):
@@ -181,7 +183,7 @@ FULL_DISKS = {"adapter": ("lora", 2200), "whole model": ("full", 36_000)}
 
 
 @pytest.mark.parametrize(("method", "kilobytes"), FULL_DISKS.values(), ids=FULL_DISKS)
-def test_a_full_disk_keeps_the_old_checkpoint_and_room_lets_the_run_go_on(
+def test_a_full_disk_keeps_the_old_checkpoint_and_room_lets_the_run_go_on(  # noqa: PLR0917
     a_small_run, carry_out, small_disk, method, kilobytes
 ):
     folder, mount = small_disk

@@ -76,7 +76,8 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 base, adapter, rows = sys.argv[1:]
 labels = ["negative", "positive"]
-model = PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(base, num_labels=2), adapter).eval()
+base = AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
+model = PeftModel.from_pretrained(base, adapter).eval()
 tokenizer = AutoTokenizer.from_pretrained(adapter)
 rows = [json.loads(line) for line in open(rows)]
 batch = tokenizer([row["text"] for row in rows], padding=True, truncation=True, max_length=64, return_tensors="pt")
@@ -150,7 +151,7 @@ BAD_RUNS = {
 
 
 @pytest.mark.parametrize(("spoil", "want_reason", "want_words"), BAD_RUNS.values(), ids=BAD_RUNS)
-def test_a_run_that_cannot_work_is_refused_with_the_way_out(
+def test_a_run_that_cannot_work_is_refused_with_the_way_out(  # noqa: PLR0913, PLR0917
     a_small_run, carry_out, tmp_path, spoil, want_reason, want_words
 ):
     _code, report = carry_out(spoil(a_small_run(), tmp_path))
