@@ -1,11 +1,14 @@
 """What the memory prediction guarantees."""
 
+import csv
 import dataclasses
+import pathlib
 
+import pytest
 from finetune_operator.api.v1alpha1.spec import Method, QuantizationType
 from finetune_operator.planning import catalog
 from finetune_operator.planning.adapters import adapter, default_targets
-from finetune_operator.planning.memory import MIB, STACK_FLOOR, Workload, estimate, readable
+from finetune_operator.planning.memory import CLASSIFICATION_STACK, MIB, Workload, estimate, readable
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -50,7 +53,28 @@ def test_the_methods_are_ordered_as_everybody_knows(shape):
 @given(MODELS)
 def test_terms_add_up_and_never_fall_below_the_stack(shape):
     found = estimate(shape, work(shape))
-    assert found.peak == sum(size for _name, size in found.terms) > STACK_FLOOR
+    assert found.peak == sum(size for _name, size in found.terms) > CLASSIFICATION_STACK
+
+
+MEASURED = list(csv.DictReader((pathlib.Path(__file__).parents[2] / "data/cpu_memory.csv").read_text().splitlines()))
+
+
+@pytest.mark.parametrize("row", MEASURED, ids=lambda row: "/".join(list(row.values())[:5]))
+def test_the_peak_of_a_real_run_is_within_the_prediction_and_not_far_below(row):
+    """Peak resident memory of whole runs of the trainer, on two cores; see bench/."""
+    shape, (method, *quantization) = catalog.find(row["model"]), row["method"].split("-")
+    predicted = estimate(
+        shape,
+        work(
+            shape,
+            Method(method),
+            quantization=(QuantizationType(quantization[0]), True) if quantization else None,
+            micro_batch_size=int(row["micro_batch"]),
+            sequence_length=int(row["sequence_length"]),
+            generative=row["task"] != "text-classification",
+        ),
+    )
+    assert 1.0 <= predicted.peak / (float(row["peak_mib"]) * MIB) <= 1.2
 
 
 def test_sizes_read_well():
