@@ -1,9 +1,9 @@
-"""Writes the generated copies: the CRD, for kubectl and for the chart."""
+"""Writes the generated copies: the CRD, for kubectl and for the chart; the chart's schema and table of values."""
 
 import pathlib
 
+import chart
 import yaml
-
 from finetune_operator.api import keys
 from finetune_operator.api.schema import crd
 
@@ -19,8 +19,10 @@ def main() -> None:
     target.write_text(HEADER + dump(manifest), "utf-8")
     CHART_CRD.parent.mkdir(parents=True, exist_ok=True)
     body = dump(manifest).replace("{{", "{{ `{{` }}")
-    marked = body.replace("metadata:\n", "metadata:\n  {{- include \"finetune-operator.crdMetadata\" . | nindent 2 }}\n", 1)
+    ours = '  {{- include "finetune-operator.crdMetadata" . | nindent 2 }}'
+    marked = body.replace("metadata:\n", f"metadata:\n{ours}\n", 1)
     CHART_CRD.write_text(HEADER + "{{- if .Values.crds.install }}\n" + marked + "{{- end }}\n", "utf-8")
+    chart.write(ROOT / "charts/finetune-operator")
 
 
 def dump(manifest: dict) -> str:

@@ -1,0 +1,76 @@
+{{- define "finetune-operator.fullname" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "finetune-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "finetune-operator.fullname" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
+{{- end }}
+
+{{- define "finetune-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "finetune-operator.labels" -}}
+{{ include "finetune-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: finetune-operator
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "finetune-operator.crdMetadata" -}}
+labels:
+  {{- include "finetune-operator.labels" . | nindent 2 }}
+{{- if or .Values.crds.keep .Values.crds.annotations }}
+annotations:
+  {{- if .Values.crds.keep }}
+  helm.sh/resource-policy: keep
+  {{- end }}
+  {{- with .Values.crds.annotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The operator's configuration file, in the words of its own model. */}}
+{{- define "finetune-operator.config" -}}
+{{- $server := dict "port" (int .Values.metrics.port) }}
+{{- $config := merge (dict "server" $server) (deepCopy .Values.config) }}
+{{- toYaml $config }}
+{{- end }}
+
+{{- /* All that the operator may do, with the reason for each rule. */}}
+{{- define "finetune-operator.rules" -}}
+# the jobs: watched, never changed but for their status
+- apiGroups: [finetune.dev]
+  resources: [finetunejobs]
+  verbs: [get, list, watch]
+- apiGroups: [finetune.dev]
+  resources: [finetunejobs/status]
+  verbs: [patch]
+# children block the deletion of their job until they are gone; naming it in an owner reference asks for this
+- apiGroups: [finetune.dev]
+  resources: [finetunejobs/finalizers]
+  verbs: [update]
+# one batch/v1 Job per attempt
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create]
+# why a pod waits, how it ended
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+# the TrainerRun of an attempt; whether a ConfigMap that a job names is there
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, create]
+# the claim of a job; whether a claim that a job names is there
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, create]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end }}
