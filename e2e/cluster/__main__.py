@@ -31,8 +31,11 @@ def up() -> None:
 
 
 def down() -> None:
-    """Delete the cluster and stop the engine if it is ours; caches stay."""
+    """Delete the cluster and stop the engine if it is ours and nothing else runs on it; caches stay."""
     kind.delete()
+    if engine.private_pid() and engine.docker("ps", "--quiet"):
+        say("   the private engine stays: other containers run on it")
+        return
     engine.stop_private()
 
 

@@ -16,16 +16,28 @@ import cache
 import engine
 import node_image
 import tools
-from steps import Failed, Step, ask, demand, run, say
+from steps import Failed, Step, ask, demand, run, say, timed
 
 READY_SECONDS = 120.0
 """From a started node to a Ready one; 15 s is usual."""
+
+REUSE_SECONDS = 30.0
+"""How long a running cluster may take to show that it is healthy."""
 
 SERVING_SECONDS = 180.0
 """From a Ready node to a cluster whose DNS and storage answer; 15 s is usual."""
 
 LEASE_SECONDS = 45.0
 """A kubelet renews its lease every 10 s; the API server calls a node lost after 40."""
+
+_SERVING_DEPLOYMENTS = (
+    ("-n", "kube-system", "deployment/coredns", "--for=condition=Available"),
+    ("-n", "local-path-storage", "deployment/local-path-provisioner", "--for=condition=Available"),
+)
+_SERVING_PODS = (
+    ("-n", "kube-system", "pod", "-l", "k8s-app=kube-dns", "--for=condition=Ready"),
+    ("-n", "local-path-storage", "pod", "-l", "app=local-path-provisioner", "--for=condition=Ready"),
+)
 
 
 def name() -> str:
@@ -65,31 +77,36 @@ def kubectl(*arguments: str, within: float = 30.0) -> str | None:
     return ask([tools.tool("kubectl"), limit, *arguments], env=env(), within=within + 2)
 
 
-def healthy() -> bool:
-    """Tell whether the API server is ready and the node's kubelet is alive and Ready."""
+def healthy(since: float | None = None) -> bool:
+    """Tell whether the API server is ready and the node's kubelet is alive and Ready.
+
+    A node that was stopped still says Ready until somebody notices, so its lease has to be fresh too; after a start
+    at `since`, fresher than that.
+    """
     if kubectl("get", "--raw", "/readyz", within=5) != "ok":
         return False
     conditions = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
     if kubectl("get", "node", node(), "-o", conditions, within=5) != "True":
         return False
     lease = kubectl("get", "lease", "-n", "kube-node-lease", node(), "-o", "jsonpath={.spec.renewTime}", within=5)
-    return bool(lease) and is_recent(lease or "", time.time())
+    return bool(lease) and renewed_after(lease or "", time.time() - LEASE_SECONDS if since is None else since)
 
 
-def is_recent(renewed: str, now: float) -> bool:
-    """Judge a lease: a node that was stopped still says Ready until somebody notices."""
-    return now - datetime.fromisoformat(renewed).timestamp() < LEASE_SECONDS
+def renewed_after(renewed: str, moment: float) -> bool:
+    """Compare a lease's time with a moment in seconds since 1970."""
+    return datetime.fromisoformat(renewed).timestamp() > moment
 
 
 def ensure() -> None:
     """Have a healthy cluster: reuse, start, or as a last resort delete and create."""
-    found = state()
+    found, since = state(), None
     if found != "absent":
         if found == "stopped":
-            say(f"-> start the stopped node {node()}")
+            say(f"-> start the stopped node {node()} (usually 15 s)")
+            since = time.time()
             engine.docker("start", node())
         _write_kubeconfigs()
-        if _becomes_healthy(READY_SECONDS if found == "stopped" else 30.0) and _serves():
+        if _becomes_healthy(READY_SECONDS if since else REUSE_SECONDS, since) and _serves():
             return
         say(f"   the cluster {name()} is beyond repair: deleting it")
         delete()
@@ -108,7 +125,7 @@ def create() -> None:
             deadline=420,
             hint=f"The half-made node is kept for a look: `docker logs {node()}`; the next `up` deletes it."
             f" With our own engine first: export DOCKER_HOST={engine.socket()}",
-            env={**env()},
+            env=env(),
         )
     )
     _write_kubeconfigs()
@@ -152,9 +169,9 @@ def deployments() -> list[tuple[str, bool]]:
     ]
 
 
-def _becomes_healthy(within: float) -> bool:
+def _becomes_healthy(within: float, since: float | None) -> bool:
     deadline = time.monotonic() + within
-    while not healthy():
+    while not healthy(since):
         if time.monotonic() > deadline or state() != "running":
             return False
         time.sleep(0.5)
@@ -162,16 +179,26 @@ def _becomes_healthy(within: float) -> bool:
 
 
 def _serves() -> bool:
-    """Wait for what kind itself deploys: DNS, and storage."""
-    start = time.monotonic()
-    say("-> wait for DNS and storage (usually 15 s after a creation)")
-    for namespace in ("kube-system", "local-path-storage"):
-        left = max(1.0, SERVING_SECONDS - (time.monotonic() - start))
-        wait = ("wait", "-n", namespace, "deployment", "--all", "--for=condition=Available", f"--timeout={left:.0f}s")
-        if ask([tools.tool("kubectl"), *wait], env=env(), within=left + 5) is None:
-            return False
-    say(f"   done in {time.monotonic() - start:.1f} s")
+    """Wait for what kind itself deploys: deployments, then, since those hold old news, their pods, then DNS in use."""
+    deadline = time.monotonic() + SERVING_SECONDS
+    with timed("wait for DNS and storage (usually 15 s after a creation)"):
+        for what in (*_SERVING_DEPLOYMENTS, *_SERVING_PODS):
+            left = max(1.0, deadline - time.monotonic())
+            wait = [tools.tool("kubectl"), "wait", *what, f"--timeout={left:.0f}s"]
+            if ask(wait, env=env(), within=left + 5) is None:
+                return False
+        while not _dns_answers():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.5)
     return True
+
+
+def _dns_answers() -> bool:
+    """Tell whether DNS can be reached at its Service's address, which a pod's readiness precedes by seconds."""
+    address = kubectl("get", "service", "-n", "kube-system", "kube-dns", "-o", "jsonpath={.spec.clusterIP}")
+    knock = ["docker", "exec", node(), "timeout", "2", "bash", "-c", f"exec 3<>/dev/tcp/{address}/53"]
+    return address is not None and ask(knock, env=engine.env()) is not None
 
 
 def _write_kubeconfigs() -> None:

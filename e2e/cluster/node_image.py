@@ -15,7 +15,7 @@ import cache
 import debian
 import engine
 import tools
-from steps import Failed, Step, demand, run, timed
+from steps import Failed, Step, ask, demand, run, timed
 
 STOCK = "kindest/node:v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0"
 """What kind 0.33 was released with for the minor version that we build ourselves."""
@@ -149,6 +149,9 @@ def _build(tag: str) -> None:
         )
     )
     shutil.rmtree(work)
+    for old in engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", tag.split(":", 1)[0]).splitlines():
+        if old != tag:
+            ask(["docker", "image", "rm", old], env=engine.env())  # one that a cluster still runs on stays
 
 
 def _names_kubeadm_wants() -> list[str]:
