@@ -11,6 +11,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SAMPLES, EXAMPLE = ROOT / "examples/00-models-and-data.yaml", ROOT / "examples/01-classify-reviews.yaml"
 JOB = "finetunejob/reviews"
+COLUMNS = ("PHASE", "PROGRESS", "STEP", "LOSS", "ETA", "DEVICES", "REASON")
+ROW = "{:<10} {:<9} {:<8} {:<8} {:<6} {:<8} {}"
 LONGEST = 600.0
 """Seconds after which something must be wrong."""
 
@@ -28,14 +30,16 @@ def kubectl(*words: str) -> str:
 def watch(began: float) -> dict:
     """Print a line whenever a column moves, until the job has ended; return the job."""
     shown = ""
+    print(ROW.format(*COLUMNS))
     while time.monotonic() - began < LONGEST:
-        table = kubectl("get", JOB, "-o", "wide").splitlines()
-        moving = [line[: table[0].index("AGE")] + line[table[0].index("MODEL") :] for line in table]
-        if moving[1] != shown:
-            print(*(moving if not shown else moving[1:]), sep="\n", flush=True)
-            shown = moving[1]
         job = json.loads(kubectl("get", JOB, "-o", "json"))
-        if job.get("status", {}).get("completionTime"):
+        status = job.get("status", {})
+        cells = status.get("columns", {})
+        line = ROW.format(status.get("phase", ""), *(cells.get(name.lower(), "") for name in COLUMNS[1:]))
+        if line != shown:
+            print(line, flush=True)
+            shown = line
+        if status.get("completionTime"):
             return job
         time.sleep(1)
     raise SystemExit(f"demo: the job has not ended within {LONGEST:.0f} s; see: kubectl describe {JOB}")

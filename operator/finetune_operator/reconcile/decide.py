@@ -102,7 +102,8 @@ def _end(seen: Snapshot, spec: FineTuneJobSpec, workload: Workload) -> Decision:
     if report is None or report.outcome is not Outcome.SUCCEEDED:
         message = "the trainer succeeded, but its report is lost; see report.json beside the artifacts"
         return Decision(Verdict(State.SUCCEEDED, Reason.SUCCEEDED, message), plan=planned)
-    return Decision(Verdict(State.SUCCEEDED, Reason.SUCCEEDED, report.message, report), plan=planned)
+    message = report.message or "the model is trained; what it brought is in status.result"
+    return Decision(Verdict(State.SUCCEEDED, Reason.SUCCEEDED, message, report), plan=planned)
 
 
 def _progress(seen: Snapshot) -> Verdict:

@@ -10,6 +10,7 @@ import logging
 import kopf
 
 from finetune_operator import __version__
+from finetune_operator.api.keys import FIELD_MANAGER
 from finetune_operator.cluster.client import connect
 from finetune_operator.cluster.store import Store
 from finetune_operator.cluster.trainers import Trainers
@@ -68,6 +69,7 @@ async def _watch(config: OperatorConfig, registry: kopf.OperatorRegistry, ready:
     await kopf.operator(
         registry=registry,
         settings=settings,
+        identity=FIELD_MANAGER,  # else kopf asks for the user's name, which a numeric user of an image does not have
         standalone=True,
         clusterwide=not config.watch.namespaces,
         namespaces=config.watch.namespaces,
