@@ -8,7 +8,9 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RELEASE, NAMESPACE = "finetune-operator", "finetune-system"
-IMAGES = {"image": "finetune-operator:dev", "config.profiles.trainer.image": "finetune-trainer:dev"}
+CPU_REQUEST = "500m"
+"""CPU that a training pod requests here: two of them shall fit on a machine of two cores."""
+
 READY = "120s"
 
 
@@ -25,7 +27,12 @@ def main() -> int:
     print(f"install: the operator into namespace {NAMESPACE} with Helm (usually 10 s)", flush=True)
     command = ["helm", "upgrade", "--install", RELEASE, str(ROOT / "charts/finetune-operator")]
     command += ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", READY]
-    command += ["--set", "image.tag=dev", "--set-string", f"podAnnotations.imageId={image_id('finetune-operator:dev')}"]
+    command += [
+        "--set",
+        f"image.tag=dev,config.profiles.cpu.request={CPU_REQUEST}",
+        "--set-string",
+        f"podAnnotations.imageId={image_id('finetune-operator:dev')}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
     if done.returncode:
         print(done.stdout + done.stderr, file=sys.stderr)

@@ -124,7 +124,10 @@ def a_job(name: str, **spec: typing.Any) -> Job:
             "source": {"claim": {"name": "samples", "path": "models/all-minilm-l6-v2"}},
         },
         "task": "text-classification",
-        "dataset": {"source": {"claim": {"name": "samples", "path": "datasets/reviews-train.jsonl"}}},
+        "dataset": {
+            "source": {"claim": {"name": "samples", "path": "datasets/reviews-train.jsonl"}},
+            "validation": {"fraction": 0.02},
+        },
         "training": {"maxSteps": 20, "batchSize": 8, "sequenceLength": 64},
     }
     return {
