@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.sources import DatasetSource
-from finetune_operator.api.v1alpha1.spec import ClaimTemplate, FineTuneJobSpec
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
+from finetune_operator.api.v1alpha1.storage import ClaimTemplate
 from finetune_operator.manifests import names
 from finetune_operator.manifests.labels import Manifest, metadata
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Method, Quantization, Task
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
+from finetune_operator.api.v1alpha1.technique import Method, Quantization
 from finetune_operator.planning import adapters, hyperparameters
 from finetune_operator.planning.catalog import ModelShape
 from finetune_operator.planning.memory import MIB, MemoryEstimate, Workload, estimate

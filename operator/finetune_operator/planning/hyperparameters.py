@@ -5,7 +5,8 @@ Not here: what depends on memory (`planning.plan`).
 
 from __future__ import annotations
 
-from finetune_operator.api.v1alpha1.spec import Lora, Method, Task
+from finetune_operator.api.v1alpha1.spec import Task
+from finetune_operator.api.v1alpha1.technique import Lora, Method
 from finetune_operator.planning.catalog import ModelShape
 
 LEARNING_RATES = {Method.FULL: 5e-5, Method.LORA: 1e-3, Method.QLORA: 1e-3}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finetune_operator.api.v1alpha1.spec import Method, QuantizationType
+from finetune_operator.api.v1alpha1.technique import Method, QuantizationType
 from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.profiles import GIB
 

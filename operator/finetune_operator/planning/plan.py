@@ -8,15 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from finetune_operator.api.v1alpha1.reasons import Reason
-from finetune_operator.api.v1alpha1.spec import (
-    Accelerator,
-    FineTuneJobSpec,
-    Lora,
-    Method,
-    Precision,
-    Quantization,
-    Task,
-)
+from finetune_operator.api.v1alpha1.spec import Accelerator, FineTuneJobSpec, Precision, Task
+from finetune_operator.api.v1alpha1.technique import Lora, Method, Quantization
 from finetune_operator.planning import adapters, catalog, hyperparameters
 from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.fitting import Fit, fit, request_bytes, smallest

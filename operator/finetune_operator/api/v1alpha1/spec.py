@@ -6,12 +6,13 @@ Not here: cross-object checks (`planning`), the CRD made of this (`api.schema`).
 from __future__ import annotations
 
 import enum
-import typing
 
 from pydantic import ConfigDict, Field
 
 from finetune_operator.api.v1alpha1.model import ApiModel, exactly_one, rule, rules, text
-from finetune_operator.api.v1alpha1.sources import OBJECT_NAME, ClaimPath, DatasetSource, ModelSource
+from finetune_operator.api.v1alpha1.sources import DatasetSource, ModelSource
+from finetune_operator.api.v1alpha1.storage import Checkpoints, Output
+from finetune_operator.api.v1alpha1.technique import Technique
 
 
 class Task(enum.StrEnum):
@@ -31,15 +32,6 @@ class DataFormat(enum.StrEnum):
     ALPACA = "alpaca"
     TEXT = "text"
     CLASSIFICATION = "classification"
-
-
-class Method(enum.StrEnum):
-    """Which weights are trained, and how the others are kept."""
-
-    AUTO = "auto"
-    FULL = "full"
-    LORA = "lora"
-    QLORA = "qlora"
 
 
 class Precision(enum.StrEnum):
@@ -121,71 +113,6 @@ class Dataset(ApiModel):
         "training, with the row numbers.",
         ge=0,
         le=1_000_000,
-    )
-
-
-class Lora(ApiModel):
-    """Low-rank adapters, in PEFT's words."""
-
-    rank: int | None = Field(default=None, description="rank of the adapter (PEFT's r). Unset: 8.", ge=1, le=1024)
-    alpha: int | None = Field(
-        default=None, description="alpha scales the adapter. Unset: twice the rank.", ge=1, le=4096
-    )
-    dropout: float = Field(default=0.0, description="dropout on the adapter's input, 0 to 0.9.", ge=0.0, le=0.9)
-    target_modules: tuple[typing.Annotated[str, Field(min_length=1, max_length=128)], ...] | None = Field(
-        default=None,
-        description="targetModules are the layers that get an adapter, by the end of their name; `all-linear` alone "
-        "means every linear layer. Unset: the architecture's attention and MLP projections.",
-        min_length=1,
-        max_length=64,
-    )
-
-
-class QuantizationType(enum.StrEnum):
-    """Storage of the frozen weights."""
-
-    NF4 = "nf4"
-    FP4 = "fp4"
-    INT8 = "int8"
-
-
-class Quantization(ApiModel):
-    """How the frozen weights are stored under qlora."""
-
-    type: QuantizationType = Field(
-        default=QuantizationType.NF4, description="type of the stored weights: nf4, fp4 (4 bits) or int8."
-    )
-    double_quant: bool = Field(
-        default=True, description="doubleQuant also quantizes the scales: 0.37 bit less per weight. No effect on int8."
-    )
-
-
-class Technique(ApiModel):
-    """How the model is adapted."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!has(self.quantization) || self.method == 'qlora'",
-                "spec.technique.quantization: only method qlora stores quantized weights; "
-                "set method: qlora or remove quantization",
-            ),
-            rule(
-                "!has(self.lora) || self.method != 'full'",
-                "spec.technique.lora: method full trains every weight and has no adapter; "
-                "remove lora or set method: lora",
-            ),
-        )
-    )
-
-    method: Method = Field(
-        default=Method.AUTO, description="method of adapting: `auto` lets the plan choose and say why."
-    )
-    lora: Lora | None = Field(
-        default=None, description="lora shapes the adapter of lora and qlora. Unset: all defaults."
-    )
-    quantization: Quantization | None = Field(
-        default=None, description="quantization of the frozen weights, for qlora. Unset: nf4 with double quantization."
     )
 
 
@@ -283,80 +210,6 @@ class Training(ApiModel):
     seed: int = Field(default=42, description="seed of every random choice.", ge=0, le=2_147_483_647)
 
 
-class ClaimTemplate(ApiModel):
-    """A claim that the operator makes for the job and that goes when the job is deleted."""
-
-    size: str = Field(
-        default="2Gi", description="size of the claim, a Kubernetes quantity.", pattern=r"^[1-9][0-9]*(Mi|Gi|Ti|M|G|T)$"
-    )
-    storage_class_name: str | None = Field(
-        default=None,
-        description="storageClassName of the claim. Unset: the cluster's default.",
-        max_length=253,
-        pattern=OBJECT_NAME,
-    )
-
-
-class Ephemeral(ApiModel):
-    """The pod's own disk: gone with the pod, so nothing can resume."""
-
-
-class CheckpointStorage(ApiModel):
-    """Where checkpoints and artifacts lie while the job lives."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(exactly_one("spec.checkpoints.storage", "claim", "template", "ephemeral"))
-    )
-
-    claim: ClaimPath | None = Field(default=None, description="claim is yours; a folder per job is made on it.")
-    template: ClaimTemplate | None = Field(default=None, description="template makes a claim that lives with the job.")
-    ephemeral: Ephemeral | None = Field(default=None, description="ephemeral uses the pod's disk; nothing resumes.")
-
-
-class Checkpoints(ApiModel):
-    """When the state of training is saved, and where."""
-
-    every_steps: int | None = Field(
-        default=None, description="everySteps saves after so many optimizer steps. Unset: only by time.", ge=1
-    )
-    every_seconds: int | None = Field(
-        default=300, description="everySeconds saves after so many seconds of training.", ge=10, le=86_400
-    )
-    keep: int = Field(default=2, description="keep is the number of newest checkpoints that stay.", ge=1, le=100)
-    storage: CheckpointStorage | None = Field(
-        default=None, description="storage of checkpoints and artifacts. Unset: a claim of 2Gi made for the job."
-    )
-
-
-class OutputFormat(enum.StrEnum):
-    """What is delivered."""
-
-    ADAPTER = "adapter"
-    MERGED = "merged"
-
-
-class Destination(ApiModel):
-    """One place that gets a copy of the artifacts."""
-
-    claim: ClaimPath = Field(description="claim that gets a copy of the artifacts, below `path`.")
-
-
-class Output(ApiModel):
-    """What is delivered, and where to."""
-
-    formats: tuple[OutputFormat, ...] = Field(
-        default=(OutputFormat.ADAPTER,),
-        description="formats to deliver: `adapter` (with method full: the model itself) and `merged`.",
-        min_length=1,
-        max_length=2,
-    )
-    destinations: tuple[Destination, ...] = Field(
-        default=(),
-        description="destinations get copies of the artifacts, which also stay in the storage of the checkpoints.",
-        max_length=4,
-    )
-
-
 class Evaluation(ApiModel):
     """When the held-out rows are measured."""
 
@@ -390,9 +243,13 @@ class FineTuneJobSpec(ApiModel):
     technique: Technique = Field(default=Technique(), description="technique of adapting. Unset: planned.")
     hardware: Hardware = Field(default=Hardware(), description="hardware the job runs on. Unset: cpu.")
     training: Training = Field(default=Training(), description="training loop. Unset: one epoch, planned.")
-    checkpoints: Checkpoints = Field(default=Checkpoints(), description="checkpoints. Unset: every 300 s, the last 2.")
+    checkpoints: Checkpoints = Field(
+        default=Checkpoints(), description="checkpoints to keep. Unset: every 300 s, the last 2."
+    )
     output: Output = Field(default=Output(), description="output to deliver. Unset: the adapter.")
-    evaluation: Evaluation = Field(default=Evaluation(), description="evaluation. Unset: before and after training.")
+    evaluation: Evaluation = Field(
+        default=Evaluation(), description="evaluation on held-out rows. Unset: before and after training."
+    )
     active_deadline_seconds: int | None = Field(
         default=None,
         description="activeDeadlineSeconds ends the job when it has run for so long, as in batch/v1. Unset: never.",

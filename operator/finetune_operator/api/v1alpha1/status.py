@@ -52,7 +52,7 @@ class PlanStatus(ApiModel):
     memory_bytes: int = Field(description="memoryBytes that the pod requests and is limited to.")
     predicted_peak_bytes: int = Field(description="predictedPeakBytes of the training process.")
     memory: tuple[MemoryTerm, ...] = Field(default=(), description="memory predicted, by part.")
-    trainable_parameters: int = Field(description="trainableParameters, as predicted.")
+    trainable_parameters: int = Field(description="trainableParameters as predicted.")
     total_parameters: int = Field(description="totalParameters of the model.")
     choices: tuple[Choice, ...] = Field(default=(), description="choices with the reason for each.")
     warnings: tuple[str, ...] = Field(default=(), description="warnings a person should read.")
@@ -90,7 +90,7 @@ class AttemptStatus(ApiModel):
     start_time: Timestamp | None = Field(default=None, description="startTime of its pod.")
     end_time: Timestamp | None = Field(default=None, description="endTime of its pod.")
     reason: str | None = Field(default=None, description="reason it ended.")
-    resumed_from_step: int | None = Field(default=None, description="resumedFromStep, if it resumed.")
+    resumed_from_step: int | None = Field(default=None, description="resumedFromStep is set if it resumed.")
 
 
 class ArtifactStatus(ApiModel):
@@ -108,8 +108,8 @@ class ResultStatus(ApiModel):
     metrics_before: dict[str, float] = Field(default={}, description="metricsBefore training, on held-out rows.")
     metrics_after: dict[str, float] = Field(default={}, description="metricsAfter training, on the same rows.")
     final_loss: float | None = Field(default=None, description="finalLoss of training.")
-    trainable_parameters: int | None = Field(default=None, description="trainableParameters, as counted.")
-    total_parameters: int | None = Field(default=None, description="totalParameters, as counted.")
+    trainable_parameters: int | None = Field(default=None, description="trainableParameters as counted.")
+    total_parameters: int | None = Field(default=None, description="totalParameters as counted.")
     trained_tokens: int | None = Field(default=None, description="trainedTokens seen in training.")
     peak_memory_bytes: int | None = Field(default=None, description="peakMemoryBytes of the process.")
     train_seconds: float | None = Field(default=None, description="trainSeconds of the training loop.")
@@ -121,8 +121,8 @@ class Columns(ApiModel):
 
     progress: str = Field(default="", description="progress as a percentage.")
     step: str = Field(default="", description="step of total.")
-    loss: str = Field(default="", description="loss, rounded.")
-    eta: str = Field(default="", description="eta, rounded.")
+    loss: str = Field(default="", description="loss of training, rounded.")
+    eta: str = Field(default="", description="eta of the last step, rounded.")
     devices: str = Field(default="", description="devices and their kind.")
     reason: str = Field(default="", description="reason of the present phase.")
     attempt: str = Field(default="", description="attempt number.")
@@ -142,10 +142,10 @@ class FineTuneJobStatus(ApiModel):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     start_time: Timestamp | None = Field(default=None, description="startTime of the first pod.")
-    completion_time: Timestamp | None = Field(default=None, description="completionTime, however it ended.")
+    completion_time: Timestamp | None = Field(default=None, description="completionTime of the job, however it ended.")
     plan: PlanStatus | None = Field(default=None, description="plan the job runs by.")
     progress: ProgressStatus | None = Field(default=None, description="progress of training.")
     checkpoint: CheckpointStatus | None = Field(default=None, description="checkpoint saved last.")
-    attempts: tuple[AttemptStatus, ...] = Field(default=(), description="attempts, oldest first.")
-    result: ResultStatus | None = Field(default=None, description="result, once there is one.")
+    attempts: tuple[AttemptStatus, ...] = Field(default=(), description="attempts so far, oldest first.")
+    result: ResultStatus | None = Field(default=None, description="result of the job, once there is one.")
     columns: Columns | None = Field(default=None, description="columns for printing.")
