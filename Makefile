@@ -7,6 +7,8 @@ SHELL := /bin/bash
 CLUSTER := python3 e2e/cluster
 IN_CLUSTER := environment=$$($(CLUSTER) env); eval "$$environment";
 PYTEST := .venv/bin/pytest
+# The decisions and the planner are covered branch by branch, or the tests fail.
+COVERED := --cov finetune_operator.reconcile --cov finetune_operator.planning --cov-branch --cov-fail-under 100 --cov-report term:skip-covered
 
 .PHONY: help demo up images install down test test-unit test-trainer test-chart test-e2e check generate venv venv-trainer status
 
@@ -34,17 +36,17 @@ status: ## what is up
 test: test-unit test-trainer test-chart test-e2e ## all tests, with set-up where it is needed
 
 test-unit: venv ## tests without cluster, Docker, Go or torch: under a minute
-	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/chart
+	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/chart $(COVERED)
 
 test-trainer: venv-trainer ## tests of the trainer that train (about 5 minutes)
 	@.venv-trainer/bin/pytest -q tests/trainer
 
-test-chart: venv ## tests of the rendered Helm chart
-	@$(CLUSTER) tools
+test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart
 
 test-e2e: install venv ## user stories on the cluster (about 10 minutes)
-	@$(IN_CLUSTER) $(PYTEST) -q e2e/scenarios
+	@$(CLUSTER) prometheus
+	@$(IN_CLUSTER) $(PYTEST) -q -rA e2e/scenarios
 
 check: venv ## linters, types, import rules, generated files
 	@.ci/check

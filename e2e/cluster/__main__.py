@@ -47,6 +47,11 @@ def build_tools() -> None:
     debian.prometheus()
 
 
+def prometheus() -> None:
+    """Have the prometheus program, which the end-to-end tests run as a process."""
+    debian.prometheus()
+
+
 def load_images() -> None:
     """Build our images and load them into the cluster."""
     if kind.state() != "running":
@@ -93,6 +98,7 @@ VERBS = {
     "down": (down, True),
     "tools": (build_tools, True),
     "images": (load_images, True),
+    "prometheus": (prometheus, True),
     "control-plane-bin": (control_plane_bin, True),
     "env": (environment, False),
     "status": (status, False),

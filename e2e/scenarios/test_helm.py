@@ -1,0 +1,61 @@
+"""The chart on a real cluster: upgrades do not conflict, and a release for some namespaces needs no cluster role."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from cluster_user import OPERATOR_NAMESPACE, ROOT, KubectlError, eventually, kubectl
+
+CHART = ROOT / "charts/finetune-operator"
+HELM_SECONDS = 150
+READY_SECONDS = 90
+
+
+def helm(*words: str) -> str:
+    done = subprocess.run(["helm", *words], capture_output=True, text=True, check=False, timeout=HELM_SECONDS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_release_can_be_upgraded_again_and_again(user):
+    for _ in range(2):
+        helm("upgrade", "finetune-operator", str(CHART), "--namespace", OPERATOR_NAMESPACE, "--reuse-values", "--wait")
+    history = json.loads(helm("history", "finetune-operator", "--namespace", OPERATOR_NAMESPACE, "-o", "json"))
+    assert history[-1]["status"] == "deployed"
+
+
+def test_the_operator_is_refused_nothing_that_it_asks_for():
+    log = kubectl("-n", OPERATOR_NAMESPACE, "logs", "deployment/finetune-operator")
+    assert '"message": "started"' in log
+    assert "forbidden" not in log.lower()
+
+
+def test_the_operator_has_no_right_to_secrets_or_to_make_pods():
+    account = f"--as=system:serviceaccount:{OPERATOR_NAMESPACE}:finetune-operator"
+    for verb, what in (("get", "secrets"), ("create", "pods"), ("create", "pods/exec"), ("patch", "nodes")):
+        try:
+            answer = kubectl("auth", "can-i", verb, what, "--all-namespaces", account)
+        except KubectlError as refused:
+            answer = str(refused)
+        assert "yes" not in answer
+
+
+def test_a_release_for_one_namespace_works_without_any_cluster_role(user):
+    release = "narrow"
+    flags = ["--set", "image.tag=dev,crds.install=false,rbac.aggregate=false", "--set", "metrics.service.enabled=false"]
+    flags += ["--set", f"config.watch.namespaces={{{user.namespace}}}"]
+    helm("install", release, str(CHART), "--namespace", user.namespace, *flags, "--wait", f"--timeout={READY_SECONDS}s")
+    try:
+        deployment = f"deployment/{release}-finetune-operator"
+
+        def log() -> str:
+            text = user.kubectl("logs", deployment)
+            return text if '"message": "started"' in text else ""
+
+        text = eventually(log, within=READY_SECONDS, waiting_for="the narrow operator to start")
+        assert "forbidden" not in text.lower()
+        roles = json.loads(kubectl("get", "clusterroles", "-l", f"app.kubernetes.io/instance={release}", "-o", "json"))
+        assert roles["items"] == []
+    finally:
+        helm("uninstall", release, "--namespace", user.namespace)
