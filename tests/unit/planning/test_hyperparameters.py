@@ -1,6 +1,7 @@
 """Values for what the user left open."""
 
-from finetune_operator.api.v1alpha1.spec import Lora, Method, Task
+from finetune_operator.api.v1alpha1.spec import Task
+from finetune_operator.api.v1alpha1.technique import Lora, Method
 from finetune_operator.planning import catalog, hyperparameters
 
 MINILM = catalog.find("all-MiniLM-L6-v2")

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 
 import pytest
-from finetune_operator.api.v1alpha1.spec import Method, QuantizationType
+from finetune_operator.api.v1alpha1.technique import Method, QuantizationType
 from finetune_operator.planning import catalog
 from finetune_operator.planning.adapters import adapter, default_targets
 from finetune_operator.planning.memory import CLASSIFICATION_STACK, MIB, Workload, estimate, readable

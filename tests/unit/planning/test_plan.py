@@ -3,7 +3,7 @@
 import pytest
 from builders import a_job
 from finetune_operator.api.v1alpha1.reasons import Reason
-from finetune_operator.api.v1alpha1.spec import Method
+from finetune_operator.api.v1alpha1.technique import Method
 from finetune_operator.planning import catalog
 from finetune_operator.planning.fitting import request_bytes, smallest
 from finetune_operator.planning.memory import estimate
