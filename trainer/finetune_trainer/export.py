@@ -15,7 +15,7 @@ from typing import Any
 from finetune_trainer import heads, models
 from finetune_trainer.attempt import Attempt
 from finetune_trainer.contract import Artifact, TrainerRun
-from finetune_trainer.model_card import model_card
+from finetune_trainer.reporting.model_card import model_card
 from finetune_trainer.training.checkpoints import digest
 
 ADAPTER, MERGED = "adapter", "merged"

@@ -1,6 +1,7 @@
 """The recipe from run to artifacts, for each method and task, on real models and text."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -163,3 +164,33 @@ def test_rows_whose_answers_are_cut_off_are_refused(a_small_run, carry_out):
     _code, report = carry_out(a_small_run(task="chat", training__sequence_length=4))
     assert (report.reason, report.step) == (FailureReason.DATA_INVALID, 0)
     assert "raise it" in report.message
+
+
+def without_marks(template):
+    return template.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+
+
+TEMPLATES = {"one that marks no answers": without_marks, "none": lambda _template: None}
+
+
+@pytest.mark.parametrize("change", TEMPLATES.values(), ids=TEMPLATES)
+def test_a_chat_is_learnt_from_with_any_template(a_small_run, carry_out, samples, tmp_path, change):  # noqa: PLR0917
+    model = tmp_path / "model"
+    shutil.copytree(samples / "models" / "tiny-phi3", model)
+    template = change((model / "chat_template.jinja").read_text(encoding="utf-8"))
+    (model / "chat_template.jinja").unlink()
+    if template:
+        (model / "chat_template.jinja").write_text(template, encoding="utf-8")
+    run = a_small_run(task="chat", training__max_steps=2)
+    code, report = carry_out(replace(run, model=replace(run.model, path=str(model))))
+    assert (code, report.step) == (ExitCode.SUCCEEDED, 2)
+
+
+def test_weights_that_can_carry_code_are_not_loaded(a_small_run, carry_out, samples, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(samples / "models" / "tiny-phi3", model)
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    run = a_small_run(task="chat")
+    _code, report = carry_out(replace(run, model=replace(run.model, path=str(model))))
+    assert report.reason is FailureReason.MODEL_NOT_FOUND
+    assert "no weights as .safetensors" in report.message

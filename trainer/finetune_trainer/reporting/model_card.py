@@ -1,6 +1,6 @@
 """The model card: what an artifact is, made from what, and how good it is, for people and for the hub.
 
-Not here: writing it (`export.py`).
+Not here: writing it (`../export.py`).
 """
 
 from __future__ import annotations
