@@ -12,8 +12,10 @@ from finetune_operator.api.identity import JobKey, JobMeta
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 from finetune_operator.cluster.client import RESOURCES, Client
+from finetune_operator.cluster.errors import NotFound
 from finetune_operator.cluster.store import Body, Store
 from finetune_operator.manifests import volumes
+from finetune_operator.manifests.volumes import Required
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.decide import finished
 from finetune_operator.reconcile.snapshot import Ending, InvalidSpec, Missing, PodFacts, Snapshot, Workload
@@ -43,14 +45,20 @@ async def observe(client: Client, store: Store, key: JobKey, *, profiles: Profil
 
 
 async def _missing(client: Client, key: JobKey, spec: FineTuneJobSpec) -> tuple[Missing, ...]:
-    named = {(kind, name): field for kind, name, field in volumes.required(spec)}
-    return tuple(
-        [
-            Missing(kind, name, field)
-            for (kind, name), field in named.items()
-            if not await client.exists(RESOURCES[kind], key.namespace, name)
-        ]
-    )
+    named = {(what.kind, what.name, what.key): what for what in volumes.required(spec)}
+    found = [await _look_for(client, key.namespace, what) for what in named.values()]
+    return tuple(missing for missing in found if missing is not None)
+
+
+async def _look_for(client: Client, namespace: str, what: Required) -> Missing | None:
+    if what.key is None:
+        return None if await client.exists(RESOURCES[what.kind], namespace, what.name) else Missing(what)
+    try:
+        body = await client.get(RESOURCES[what.kind], namespace, what.name)
+    except NotFound:
+        return Missing(what)
+    keys = (body.get("data") or {}).keys() | (body.get("binaryData") or {}).keys()
+    return None if what.key in keys else Missing(what, tuple(sorted(keys)))
 
 
 def _meta(key: JobKey, body: Body) -> JobMeta:

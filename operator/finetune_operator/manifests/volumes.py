@@ -21,6 +21,20 @@ RUN_FILE = "run.json"
 SCRATCH_MOUNT = "/tmp"  # noqa: S108 - an emptyDir of the pod's own
 
 
+CLAIM = "PersistentVolumeClaim"
+CONFIG_MAP = "ConfigMap"
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """An object, or a key of a ConfigMap, that has to be there before a pod can start; `field` names it in the spec."""
+
+    kind: str
+    name: str
+    field: str
+    key: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """One volume of the pod and where it is mounted; `path` is what to read there."""
@@ -115,24 +129,24 @@ def work_claim(key: JobKey, template: ClaimTemplate) -> Manifest:
     }
 
 
-def required(spec: FineTuneJobSpec) -> tuple[tuple[str, str, str], ...]:
-    """Return kind, name and field of each object that the spec names and somebody else makes."""
+def required(spec: FineTuneJobSpec) -> tuple[Required, ...]:
+    """Return every object that the spec names and somebody else makes."""
     found = []
+    if spec.model.source and spec.model.source.claim:
+        found.append(Required(CLAIM, spec.model.source.claim.name, "spec.model.source.claim.name"))
     sources = [("spec.dataset.source", spec.dataset.source)]
     if spec.dataset.validation and spec.dataset.validation.source:
         sources.append(("spec.dataset.validation.source", spec.dataset.validation.source))
-    if spec.model.source and spec.model.source.claim:
-        found.append(("PersistentVolumeClaim", spec.model.source.claim.name, "spec.model.source.claim.name"))
     for field, source in sources:
         if source.claim:
-            found.append(("PersistentVolumeClaim", source.claim.name, f"{field}.claim.name"))
-        if source.config_map:
-            found.append(("ConfigMap", source.config_map.name, f"{field}.configMap.name"))
+            found.append(Required(CLAIM, source.claim.name, f"{field}.claim.name"))
+        elif source.config_map:
+            found.append(Required(CONFIG_MAP, source.config_map.name, f"{field}.configMap", source.config_map.key))
     storage = spec.checkpoints.storage
     if storage and storage.claim:
-        found.append(("PersistentVolumeClaim", storage.claim.name, "spec.checkpoints.storage.claim.name"))
+        found.append(Required(CLAIM, storage.claim.name, "spec.checkpoints.storage.claim.name"))
     for n, to in enumerate(spec.output.destinations):
-        found.append(("PersistentVolumeClaim", to.claim.name, f"spec.output.destinations[{n}].claim.name"))
+        found.append(Required(CLAIM, to.claim.name, f"spec.output.destinations[{n}].claim.name"))
     return tuple(found)
 
 

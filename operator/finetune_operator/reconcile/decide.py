@@ -12,7 +12,7 @@ from finetune_operator.manifests.build import children
 from finetune_operator.planning.plan import Plan, Refusal, plan
 from finetune_operator.reconcile import failure, startup
 from finetune_operator.reconcile.actions import Create, Decision, State, Verdict
-from finetune_operator.reconcile.snapshot import InvalidSpec, Missing, Snapshot, Workload
+from finetune_operator.reconcile.snapshot import InvalidSpec, Snapshot, Workload
 
 LOOK_AGAIN_FOR_OBJECTS = 5.0
 """Seconds between looks for an object that the spec names: it may be applied right after the job."""
@@ -72,22 +72,16 @@ def _begin(seen: Snapshot, spec: FineTuneJobSpec) -> Decision:
     if isinstance(planned, Refusal):
         return Decision(Verdict(State.REFUSED, planned.reason, planned.message))
     if seen.missing:
-        return Decision(_waiting(seen, seen.missing[0]), plan=planned, requeue_after=LOOK_AGAIN_FOR_OBJECTS)
+        return Decision(
+            startup.missing(seen.missing[0], seen.meta.key.namespace),
+            plan=planned,
+            requeue_after=LOOK_AGAIN_FOR_OBJECTS,
+        )
     attempt = Attempt(seen.meta.key, spec, planned, seen.profiles, FIRST_ATTEMPT)
     return Decision(
         Verdict(State.CREATING, Reason.CREATED, "the attempt's objects are created"),
         actions=tuple(Create(manifest) for manifest in children(attempt)),
         plan=planned,
-    )
-
-
-def _waiting(seen: Snapshot, missing: Missing) -> Verdict:
-    reason = Reason.CONFIG_MAP_NOT_FOUND if missing.kind == "ConfigMap" else Reason.CLAIM_NOT_FOUND
-    return Verdict(
-        State.WAITING,
-        reason,
-        f"{missing.field}: {missing.kind} '{missing.name}' does not exist in namespace '{seen.meta.key.namespace}'; "
-        "create it (the job goes on by itself) or apply the job with the right name",
     )
 
 

@@ -12,6 +12,7 @@ from finetune_trainer.contract import Progress
 from finetune_operator.api.identity import JobMeta
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
+from finetune_operator.manifests.volumes import Required
 from finetune_operator.planning.profiles import Profiles
 
 
@@ -67,11 +68,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """An object that the spec names and that does not exist."""
+    """What the spec names and is not there; `keys` are those of a ConfigMap that lacks the one asked for."""
 
-    kind: str
-    name: str
-    field: str
+    what: Required
+    keys: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

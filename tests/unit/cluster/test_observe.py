@@ -6,12 +6,15 @@ import pytest
 from builders import a_job
 from finetune_operator.api import timestamps
 from finetune_operator.api.identity import JobKey
+from finetune_operator.cluster.errors import NotFound
 from finetune_operator.cluster.observe import observe
 from finetune_operator.cluster.store import Store
+from finetune_operator.manifests.volumes import Required
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.snapshot import InvalidSpec, Missing
 
 KEY = JobKey("team", "reviews", "uid-1")
+ROWS = Required("ConfigMap", "rows", "spec.dataset.source.configMap", "rows.jsonl")
 MOMENT = "2026-01-01T00:00:00Z"
 AT = timestamps.parse(MOMENT)
 LABELS = {"finetune.dev/job-name": "reviews", "finetune.dev/job-uid": "uid-1", "finetune.dev/attempt": "3"}
@@ -20,11 +23,16 @@ LABELS = {"finetune.dev/job-name": "reviews", "finetune.dev/job-uid": "uid-1", "
 class Cluster:
     """Knows which objects exist."""
 
-    def __init__(self, *names):
-        self.names = names
+    def __init__(self, *names, keys=None):
+        self.names, self.keys = names, keys
 
     async def exists(self, resource, namespace, name):
         return name in self.names
+
+    async def get(self, resource, namespace, name):
+        if self.keys is None:
+            raise NotFound(404, "not found")
+        return {"binaryData": dict.fromkeys(self.keys, "")}
 
 
 def job(**parts):
@@ -68,7 +76,21 @@ def test_a_new_job_is_read_whole():
 
 def test_what_the_spec_names_and_is_not_there_is_missing_once():
     seen = look(cluster=Cluster())
-    assert seen.missing == (Missing("PersistentVolumeClaim", "samples", "spec.dataset.source.claim.name"),)
+    assert seen.missing == (Missing(Required("PersistentVolumeClaim", "samples", "spec.dataset.source.claim.name")),)
+
+
+KEYS = {
+    "the ConfigMap is missing": (None, (Missing(ROWS),)),
+    "its key is missing": (("other", "another"), (Missing(ROWS, ("another", "other")),)),
+    "all is there": (("rows.jsonl",), ()),
+}
+
+
+@pytest.mark.parametrize(("keys", "want"), KEYS.values(), ids=KEYS)
+def test_a_dataset_in_a_config_map_needs_its_key(keys, want):
+    rows = {"source": {"configMap": {"name": "rows", "key": "rows.jsonl"}}}
+    spec = a_job(dataset=rows).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert look(job(spec=spec), cluster=Cluster("samples", keys=keys)).missing == want
 
 
 def test_nothing_is_looked_for_once_the_attempt_is_made():

@@ -4,6 +4,7 @@ import pytest
 from builders import KEY, a_job
 from finetune_operator.api.v1alpha1.sources import ClaimPath, DatasetSource
 from finetune_operator.manifests import names, volumes
+from finetune_operator.manifests.volumes import Required
 from pydantic import ValidationError
 
 
@@ -26,12 +27,13 @@ def test_what_the_spec_names_and_others_make_is_listed_with_its_field():
         checkpoints={"storage": {"claim": {"name": "shared"}}},
         output={"destinations": [{"claim": {"name": "mine"}}]},
     )
+    claim = "PersistentVolumeClaim"
     assert set(volumes.required(spec)) == {
-        ("PersistentVolumeClaim", "samples", "spec.model.source.claim.name"),
-        ("ConfigMap", "rows", "spec.dataset.source.configMap.name"),
-        ("PersistentVolumeClaim", "held-out", "spec.dataset.validation.source.claim.name"),
-        ("PersistentVolumeClaim", "shared", "spec.checkpoints.storage.claim.name"),
-        ("PersistentVolumeClaim", "mine", "spec.output.destinations[0].claim.name"),
+        Required(claim, "samples", "spec.model.source.claim.name"),
+        Required("ConfigMap", "rows", "spec.dataset.source.configMap", "rows.jsonl"),
+        Required(claim, "held-out", "spec.dataset.validation.source.claim.name"),
+        Required(claim, "shared", "spec.checkpoints.storage.claim.name"),
+        Required(claim, "mine", "spec.output.destinations[0].claim.name"),
     }
 
 

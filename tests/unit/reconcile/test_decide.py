@@ -6,6 +6,7 @@ import typing
 import pytest
 from builders import NOW, a_failure, a_job, a_pod, a_report, a_workload, at_step, ended, seen, status_of
 from finetune_operator.api.v1alpha1.reasons import Reason
+from finetune_operator.manifests.volumes import Required
 from finetune_operator.reconcile.actions import State
 from finetune_operator.reconcile.decide import LAST_WORD_GRACE, decide
 from finetune_operator.reconcile.snapshot import InvalidSpec, Missing, Snapshot
@@ -14,8 +15,8 @@ from finetune_trainer.contract import ExitCode, FailureReason, Outcome, TrainerP
 COMPLETE = {"complete": True, "finished_at": NOW - 1}
 FAILED = {"failed_reason": "BackoffLimitExceeded", "finished_at": NOW - 1}
 LONG_AGO = NOW - LAST_WORD_GRACE - 1
-CLAIM = Missing("PersistentVolumeClaim", "samples", "spec.dataset.source.claim.name")
-CONFIG = Missing("ConfigMap", "rows", "spec.dataset.source.configMap.name")
+CLAIM = Missing(Required("PersistentVolumeClaim", "samples", "spec.dataset.source.claim.name"))
+ROWS = Required("ConfigMap", "rows", "spec.dataset.source.configMap", "rows.jsonl")
 
 
 class Case(typing.NamedTuple):
@@ -49,7 +50,10 @@ CASES = {
         seen(missing=(CLAIM,)), State.WAITING, Reason.CLAIM_NOT_FOUND, want_again=5.0
     ),
     "a job waits for its ConfigMap and looks again": Case(
-        seen(missing=(CONFIG,)), State.WAITING, Reason.CONFIG_MAP_NOT_FOUND, want_again=5.0
+        seen(missing=(Missing(ROWS),)), State.WAITING, Reason.CONFIG_MAP_NOT_FOUND, want_again=5.0
+    ),
+    "a job waits for a key of its ConfigMap": Case(
+        seen(missing=(Missing(ROWS, ("other",)),)), State.WAITING, Reason.CONFIG_MAP_KEY_NOT_FOUND, want_again=5.0
     ),
     "a job that is being deleted is left alone": Case(seen(deleting=True), State.DELETING, Reason.ACTIVE),
     "a Job without a pod is pending": Case(seen(workload=a_workload()), State.PENDING, Reason.POD_PENDING),
@@ -126,6 +130,13 @@ def test_a_message_names_the_missing_object_its_field_and_the_way_out():
     assert "spec.dataset.source.claim.name" in message
     assert "'samples'" in message
     assert "create it" in message
+
+
+@pytest.mark.parametrize(("keys", "want"), [(("a", "b"), "it has: a, b"), ((), "it is empty")])
+def test_a_missing_key_is_told_with_the_keys_that_are_there(keys, want):
+    message = decide(seen(missing=(Missing(ROWS, keys),))).verdict.message
+    assert "ConfigMap 'rows' has no key 'rows.jsonl'" in message
+    assert want in message
 
 
 def test_an_ended_job_is_never_touched_again():

@@ -2,6 +2,7 @@
 
 from builders import NOW, a_failure, a_job, a_pod, a_report, a_workload, at_step, ended, seen, status_of
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
+from finetune_operator.manifests.volumes import Required
 from finetune_operator.reconcile.snapshot import Missing
 from finetune_operator.status.events import events
 from finetune_trainer.contract import FailureReason
@@ -30,7 +31,7 @@ def test_a_pod_on_its_ordinary_way_is_no_event():
 
 
 def test_a_missing_claim_is_a_warning():
-    waiting = status_of(seen(missing=(Missing("PersistentVolumeClaim", "x", "spec.y"),)))
+    waiting = status_of(seen(missing=(Missing(Required("PersistentVolumeClaim", "x", "spec.y")),)))
     assert told(NOTHING, waiting) == [("Planned", False), ("ClaimNotFound", True)]
 
 

@@ -7,6 +7,7 @@ from builders import KEY, NOW, a_failure, a_job, a_pod, a_report, a_workload, at
 from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import Phase
 from finetune_operator.manifests import names
+from finetune_operator.manifests.volumes import Required
 from finetune_operator.reconcile.actions import Refused, Result
 from finetune_operator.reconcile.snapshot import Missing
 from finetune_trainer.contract import Artifact, FailureReason
@@ -102,7 +103,7 @@ def test_reconciling_goes_once_the_trainer_is_up():
 
 
 def test_a_transition_time_moves_only_when_the_status_of_the_condition_does():
-    first = status_of(seen(missing=(Missing("ConfigMap", "rows", "spec.x"),)))
+    first = status_of(seen(missing=(Missing(Required("ConfigMap", "rows", "spec.x")),)))
     later = status_of(seen(previous=first, now=NOW + 60, workload=a_workload()))
     started = status_of(seen(previous=later, now=NOW + 90, **RUNNING))
     assert condition(later, "Running").last_transition_time == timestamps.write(NOW)

@@ -41,6 +41,7 @@ class Reason(enum.StrEnum):
     NOT_LOOKED_AT = "NotLookedAt"
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+    CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"
     CREATED = "Created"
     REFUSED_BY_API = "RefusedByAPI"
     POD_PENDING = "PodPending"
