@@ -74,7 +74,9 @@ def test_the_peak_of_a_real_run_is_within_the_prediction_and_not_far_below(row):
             generative=row["task"] != "text-classification",
         ),
     )
-    assert 1.0 <= predicted.peak / (float(row["peak_mib"]) * MIB) <= 1.2
+    # the measured runs are a few steps long, and the heap of a quantized one grows with more of them
+    at_most = 1.6 if quantization else 1.2
+    assert 1.0 <= predicted.peak / (float(row["peak_mib"]) * MIB) <= at_most
 
 
 def test_sizes_read_well():
