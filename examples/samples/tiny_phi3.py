@@ -35,6 +35,7 @@ CHAT_TEMPLATE = (
 def write(target: Path) -> None:
     """Train tokenizer and model, and save both as a Hugging Face folder."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # other processes may share the CPUs
     passages = [passage.text for passage in documentation.for_the_base()]
     tokenizer = _tokenizer(passages)
     model = _model(tokenizer)

@@ -26,7 +26,7 @@ GENERATION_STACK = 810 * MIB
 
 QUANTIZATION_STACK = 500 * MIB
 """What bitsandbytes adds: its import and the weights in flight (48 to 150 MiB), and a heap that grows with the blocks
-into which every step dequantizes (measured on a small Phi-3: 1,204 MiB after 6 steps, 1,542 after 20, 1,868 after 80)."""
+into which every step dequantizes (a small Phi-3 held 1,204 MiB after 6 steps, 1,542 after 20, 1,868 after 80)."""
 
 QUANTIZED_BYTES = {
     # 4 bits, one absmax per 64 weights: as fp32, or quantized again with blocks of 256 (QLoRA, arXiv 2305.14314)

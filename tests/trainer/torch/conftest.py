@@ -40,7 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _libraries() -> None:
     """Import all optional libraries once, so that a run that hides them cannot hide them from the next test."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from finetune_trainer import environment
+
+    environment.prepare()
     import bitsandbytes  # noqa: F401
     import trl.trainer.sft_trainer  # noqa: F401
 
