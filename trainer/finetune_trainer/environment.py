@@ -22,7 +22,7 @@ CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 NOISY_LOGGERS = ("transformers", "datasets", "trl", "peft", "accelerate", "bitsandbytes", "torchao", "torch", "httpx")
 
 SETTINGS: Mapping[str, str] = {
-    # A thread that waits must sleep, not spin: on CPUs that other processes share, spinning made steps ten times longer.
+    # A thread that waits must sleep, not spin: on CPUs that others share, spinning made steps ten times longer.
     "OMP_WAIT_POLICY": "PASSIVE",
     "TOKENIZERS_PARALLELISM": "false",  # forked workers would only print a warning about it
     "HF_HUB_DISABLE_TELEMETRY": "1",
