@@ -18,7 +18,7 @@ help: ## show this list
 demo: install ## from nothing to a fine-tuned model on a real cluster
 	@$(IN_CLUSTER) python3 e2e/demo.py
 
-up: ## a kind cluster (first time 15 minutes where Kubernetes has to be built, else 1)
+up: ## a kind cluster (first time 8 minutes where Kubernetes has to be built, else 1)
 	@$(CLUSTER) up
 
 images: up venv-trainer ## build the three images and load them into the cluster

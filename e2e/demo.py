@@ -36,7 +36,7 @@ def watch(began: float) -> dict:
         status = job.get("status", {})
         cells = status.get("columns", {})
         line = ROW.format(status.get("phase", ""), *(cells.get(name.lower(), "") for name in COLUMNS[1:]))
-        if line != shown:
+        if line.strip() and line != shown:
             print(line, flush=True)
             shown = line
         if status.get("completionTime"):
