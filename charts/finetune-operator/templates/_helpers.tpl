@@ -20,17 +20,30 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{- /* What is added to the metadata of the CustomResourceDefinition. */}}
 {{- define "finetune-operator.crdMetadata" -}}
 labels:
   {{- include "finetune-operator.labels" . | nindent 2 }}
-{{- if or .Values.crds.keep .Values.crds.annotations }}
+{{- $own := dict }}
+{{- if .Values.crds.keep }}
+{{- $_ := set $own "helm.sh/resource-policy" "keep" }}
+{{- end }}
+{{- with merge $own .Values.crds.annotations }}
 annotations:
-  {{- if .Values.crds.keep }}
-  helm.sh/resource-policy: keep
-  {{- end }}
-  {{- with .Values.crds.annotations }}
   {{- toYaml . | nindent 2 }}
-  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The namespaces of training pods, as a selector of namespaces. */}}
+{{- define "finetune-operator.trainerNamespaces" -}}
+{{- with .Values.config.watch.namespaces }}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: In
+    values:
+      {{- toYaml . | nindent 6 }}
+{{- else -}}
+{}
 {{- end }}
 {{- end }}
 
@@ -70,6 +83,7 @@ annotations:
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, create]
+# what happened to a job, for `kubectl describe`
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
