@@ -1,7 +1,10 @@
 """What operator and trainer say to each other is read strictly."""
 
 import dataclasses
+import functools
 import json
+import types
+import typing
 
 import pytest
 from builders import KEY, a_failure, a_job, a_report, at_step
@@ -10,11 +13,12 @@ from finetune_operator.manifests.run_config import trainer_run
 from finetune_operator.planning.plan import plan
 from finetune_operator.planning.profiles import Profiles
 from finetune_trainer import contract
-from finetune_trainer.contract import EXIT_CODES, ContractError, ExitReport, FailureReason, Progress, TrainerRun
+from finetune_trainer.contract import EXIT_CODES, Artifact, ContractError, ExitReport, FailureReason, Progress
 
 JOB = a_job(technique={"method": "qlora"})
 RUN = trainer_run(Attempt(KEY, JOB, plan(JOB, Profiles()), Profiles(), 1))
-DOCUMENTS = [RUN, at_step(3), a_report(), a_failure(FailureReason.DATA_INVALID), Progress()]
+REPORT = a_report(artifacts=(Artifact(kind="adapter", path="adapter", bytes=5, sha256="0" * 64),))
+DOCUMENTS = [RUN, at_step(3), REPORT, a_failure(FailureReason.DATA_INVALID), Progress()]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: type(document).__name__)
@@ -22,32 +26,91 @@ def test_what_is_written_is_read_back(document):
     assert contract.from_json(type(document), contract.to_json(document)) == document
 
 
-WRONG = {
-    "an unknown key": (["training"], "maxStep", 5, "$.training.maxStep: unknown key"),
-    "a wrong type": (["training"], "seed", "x", "$.training.seed: 'x' is not of type int"),
-    "a truth value for a number": (["training"], "seed", True, "$.training.seed"),
-    "a wrong item of a list": (["output"], "formats", [1], "$.output.formats[0]"),
-    "another version": ([], "schemaVersion", 99, "$.schemaVersion: 99"),
-}
+@functools.cache
+def hints(kind):
+    return typing.get_type_hints(kind)
 
 
-@pytest.mark.parametrize(("path", "key", "value", "want"), WRONG.values(), ids=WRONG)
-def test_a_wrong_document_is_refused_with_the_path(path, key, value, want):
-    document = json.loads(contract.to_json(RUN))
-    place = document
-    for part in path:
-        place = place[part]
-    place[key] = value
+def places(kind, raw, path="$"):
+    """Every object of a document: its type, itself, its path."""
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        (kind,) = [option for option in typing.get_args(kind) if option is not types.NoneType]
+    if dataclasses.is_dataclass(kind) and raw is not None:
+        yield kind, raw, path
+        for field in dataclasses.fields(kind):
+            key = contract.camel(field.name)
+            yield from places(hints(kind)[field.name], raw[key], f"{path}.{key}")
+    elif typing.get_origin(kind) is tuple:
+        for index, item in enumerate(raw or ()):
+            yield from places(typing.get_args(kind)[0], item, f"{path}[{index}]")
+
+
+def every_field(document):
+    """Every field of every object: itself, its type, and the object in a copy of the whole that can be spoiled."""
+    text = contract.to_json(document)
+    kinds = [kind for kind, _raw, _path in places(type(document), json.loads(text))]
+    for number, kind in enumerate(kinds):
+        for field in dataclasses.fields(kind):
+            whole = json.loads(text)
+            _kind, raw, path = list(places(type(document), whole))[number]
+            yield field, hints(kind)[field.name], (raw, path, whole)
+
+
+def refusal(document, spoiled):
     with pytest.raises(ContractError) as refused:
-        contract.from_json(TrainerRun, json.dumps(document))
-    assert str(refused.value).startswith(want)
+        contract.from_json(type(document), json.dumps(spoiled))
+    return str(refused.value)
 
 
-def test_a_missing_key_is_refused_with_the_path():
-    document = json.loads(contract.to_json(RUN))
-    del document["model"]["name"]
-    with pytest.raises(ContractError, match=r"\$\.model\.name: missing"):
-        contract.from_json(TrainerRun, json.dumps(document))
+ALL = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: type(document).__name__)
+
+
+def test_every_type_of_the_contract_is_in_the_documents():
+    read = [places(type(document), json.loads(contract.to_json(document))) for document in DOCUMENTS]
+    declared = {kind for kind in vars(contract).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)}
+    assert {kind for document in read for kind, _raw, _path in document} == declared
+
+
+@ALL
+def test_an_unknown_key_anywhere_is_refused_with_its_path(document):
+    for field, _hint, (raw, path, whole) in every_field(document):
+        raw[f"{field.name}Too"] = 1
+        assert refusal(document, whole) == f"{path}.{field.name}Too: unknown key"
+
+
+@ALL
+def test_a_key_without_a_default_is_missed_with_its_path(document):
+    for field, _hint, (raw, path, whole) in every_field(document):
+        required = field.default is field.default_factory is dataclasses.MISSING
+        if required and field.name != "schema_version":
+            key = contract.camel(field.name)
+            del raw[key]
+            assert refusal(document, whole) == f"{path}.{key}: missing"
+
+
+WRONG_TYPES = {"an object": {"not": ["this"]}, "a list": [{"nor": "this"}], "a truth value": True}
+
+
+@ALL
+@pytest.mark.parametrize("wrong", WRONG_TYPES.values(), ids=WRONG_TYPES)
+def test_a_wrong_type_anywhere_is_refused_with_its_path(document, wrong):
+    for field, hint, (raw, path, whole) in every_field(document):
+        if field.name != "schema_version" and not (wrong is True and hint is bool):
+            raw[contract.camel(field.name)] = wrong
+            assert refusal(document, whole).startswith(f"{path}.{contract.camel(field.name)}")
+
+
+@ALL
+@pytest.mark.parametrize("version", [None, 0, contract.SCHEMA_VERSION + 1, "1"])
+def test_another_version_is_refused_before_anything_else(document, version):
+    spoiled = {"schemaVersion": version, "surplus": 1}
+    assert refusal(document, spoiled).startswith(f"$.schemaVersion: {version!r}")
+
+
+def test_a_wrong_item_of_a_list_is_refused_with_its_place():
+    spoiled = json.loads(contract.to_json(RUN))
+    spoiled["output"]["formats"] = ["adapter", 1]
+    assert refusal(RUN, spoiled).startswith("$.output.formats[1]")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"'])
