@@ -161,4 +161,15 @@ def _runtime_flags() -> tuple[str, ...]:
     bounding = next(line.split()[1] for line in status if line.startswith("CapBnd"))
     if not lacks_sys_resource(bounding):
         return ()
-    return (f"--add-runtime=held={cache.HERE / 'runc-held-caps'}", "--default-runtime=held")
+    return (f"--add-runtime=held={held_runtime()}", "--default-runtime=held")
+
+
+def held_runtime() -> Path:
+    """Return the runtime wrapper, copied into the cache: the engine outlives the checkout that started it."""
+    source = cache.HERE / "runc-held-caps"
+    target = cache.folder("runtime", cache.key(source.read_bytes())) / source.name
+    if not target.exists():
+        partial = target.with_suffix(".partial")
+        shutil.copy(source, partial)  # with its mode
+        partial.rename(target)
+    return target
