@@ -12,15 +12,21 @@ from cluster_user import OPERATOR_NAMESPACE, SHORT_JOB_SECONDS, TRAINING_SECONDS
 CURRENT_WITHIN = 10
 """Seconds from the operator's death until status is current again."""
 
+ROLLOUT = "90s"
+
 GONE_WITHIN = 15
 """Seconds from the deletion of a job until its pods are gone."""
 
 LONG = {"maxSteps": 400, "batchSize": 8, "sequenceLength": 64}
 
 
-def operator_container() -> dict:
+def operator_pods() -> list[dict]:
     pods = json.loads(kubectl("-n", OPERATOR_NAMESPACE, "get", "pods", "-o", "json"))["items"]
-    (pod,) = [p for p in pods if p["metadata"]["name"].startswith("finetune-operator")]
+    return [p for p in pods if p["metadata"]["name"].startswith("finetune-operator")]
+
+
+def operator_container() -> dict:
+    (pod,) = operator_pods()
     return pod["status"]["containerStatuses"][0]
 
 
@@ -36,11 +42,27 @@ def kill_operator() -> None:
     subprocess.run(["docker", "exec", node, "kill", "-9", *found.stdout.split()], check=True)
 
 
+def fresh_operator() -> None:
+    """Give the operator a new pod: the kubelet restarts a container at once only once in ten minutes, then waits."""
+    kubectl("-n", OPERATOR_NAMESPACE, "rollout", "restart", "deployment/finetune-operator")
+    kubectl(
+        "-n",
+        OPERATOR_NAMESPACE,
+        "rollout",
+        "status",
+        "deployment/finetune-operator",
+        f"--timeout={ROLLOUT}",
+        seconds=100,
+    )
+    eventually(lambda: len(operator_pods()) == 1, within=60, waiting_for="the old operator pod to go")
+
+
 def step(user, name: str) -> int:
     return (user.job(name)["status"].get("progress") or {}).get("step", 0)
 
 
 def test_an_operator_killed_in_mid_training_comes_back_and_the_job_goes_on(sampled):
+    fresh_operator()
     sampled.apply(a_job("long", training=LONG))
     sampled.training("long")
     (pod_before,) = sampled.pods("long")
