@@ -113,10 +113,17 @@ def test_a_wrong_item_of_a_list_is_refused_with_its_place():
     assert refusal(RUN, spoiled).startswith("$.output.formats[1]")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "[" * 4000], ids=lambda text: text[:3] or "nothing")
 def test_what_is_no_document_is_refused(text):
     with pytest.raises(ContractError):
         contract.from_json(ExitReport, text)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_does_not_know_is_refused(number):
+    """A trainer's word goes on into status, where the API server would refuse it."""
+    with pytest.raises(ContractError, match="not JSON"):
+        contract.from_json(Progress, f'{{"schemaVersion":1,"loss":{number}}}')
 
 
 def test_an_unknown_word_is_refused_with_the_known_ones():

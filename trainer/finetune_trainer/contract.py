@@ -319,12 +319,16 @@ def from_json(kind: type[T], text: str) -> T:
         ContractError: not JSON, another schemaVersion, or a key that is unknown, missing or of the wrong type.
     """
     try:
-        raw = json.loads(text)
-    except ValueError as error:
+        raw = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:  # a pod may answer with anything, brackets without end included
         raise ContractError(f"$: not JSON ({error})") from error
     if isinstance(raw, dict) and raw.get("schemaVersion") != SCHEMA_VERSION:
         raise ContractError(f"$.schemaVersion: {raw.get('schemaVersion')!r}, this side speaks {SCHEMA_VERSION}")
     return typing.cast("T", _decode(kind, raw, "$"))
+
+
+def _no_constant(name: str) -> typing.NoReturn:
+    raise ValueError(f"{name} is no number of JSON's")
 
 
 def camel(name: str) -> str:

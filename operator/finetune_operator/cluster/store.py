@@ -24,11 +24,15 @@ def job_key(body: Body) -> JobKey:
 
 
 def owner_key(body: Body) -> JobKey | None:
-    """Return the key of the job that a child belongs to, by its labels; None where it belongs to none."""
+    """Return the key of the job that a child belongs to, by its labels; None where the operator wrote none.
+
+    Anybody may label a pod. Such a pod can only mislead its own namespace's job, and must not stop the operator.
+    """
     metadata = body["metadata"]
     labels = metadata.get("labels") or {}
     name, uid = labels.get(keys.LABEL_JOB), labels.get(keys.LABEL_JOB_UID)
-    return JobKey(metadata["namespace"], name, uid) if name and uid else None
+    known = name and uid and str(labels.get(keys.LABEL_ATTEMPT, "")).isdecimal()
+    return JobKey(metadata["namespace"], str(name), str(uid)) if known else None
 
 
 class Store:
@@ -127,7 +131,6 @@ def _version(body: Body) -> int:
 def _newest(objects: dict[str, Body]) -> Body | None:
     def age(body: Body) -> tuple[int, str, str]:
         metadata = body["metadata"]
-        attempt = (metadata.get("labels") or {}).get(keys.LABEL_ATTEMPT, "0")
-        return int(attempt), metadata.get("creationTimestamp") or "", metadata["name"]
+        return int(metadata["labels"][keys.LABEL_ATTEMPT]), metadata.get("creationTimestamp") or "", metadata["name"]
 
     return max(objects.values(), key=age) if objects else None

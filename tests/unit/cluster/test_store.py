@@ -1,5 +1,6 @@
 """What the operator remembers of what the watches told."""
 
+import pytest
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster.store import Store, job_key, owner_key
 from finetune_trainer.contract import Progress
@@ -56,6 +57,15 @@ def test_children_of_a_former_life_are_another_jobs():
     store = Store()
     store.keep_workload(child("old", uid="uid-0"))
     assert store.workload(KEY) is None
+
+
+@pytest.mark.parametrize("attempt", ["x", "", "-1", "1.5"])
+def test_a_child_with_a_forged_attempt_belongs_to_no_job(attempt):
+    """Anybody may label a pod; a label that is no number must not stop the operator for everybody."""
+    store = Store()
+    assert store.keep_pod(child("forged", attempt=attempt)) is None
+    assert store.keep_workload(child("forged", attempt=attempt)) is None
+    assert (store.pod(KEY), store.workload(KEY)) == (None, None)
 
 
 def test_a_stranger_belongs_to_no_job():
