@@ -144,11 +144,15 @@ class Client:
         return response.status, (await response.read()).decode("utf-8", "replace")
 
 
+class NoCluster(Exception):
+    """Neither a service account nor a usable kubeconfig."""
+
+
 async def connect(observer: Observer) -> tuple[Client, bool]:
     """Connect with the pod's service account, else with the current kubeconfig; True where it runs in the cluster.
 
     Raises:
-        kubernetes.aio.config.ConfigException: neither is there.
+        NoCluster: neither is there.
     """
     configuration = kubernetes_client.Configuration()
     inside = True
@@ -156,7 +160,10 @@ async def connect(observer: Observer) -> tuple[Client, bool]:
         kubernetes_config.load_incluster_config(configuration)
     except kubernetes_config.ConfigException:
         inside = False
-        await kubernetes_config.load_kube_config(client_configuration=configuration)
+        try:
+            await kubernetes_config.load_kube_config(client_configuration=configuration)
+        except kubernetes_config.ConfigException as error:
+            raise NoCluster(str(error)) from error
     configuration.connection_pool_maxsize = 50
     return Client(kubernetes_client.ApiClient(configuration), observer), inside
 

@@ -11,7 +11,7 @@ import kopf
 
 from finetune_operator import __version__
 from finetune_operator.api.keys import FIELD_MANAGER
-from finetune_operator.cluster.client import connect
+from finetune_operator.cluster.client import NoCluster, connect
 from finetune_operator.cluster.store import Store
 from finetune_operator.cluster.trainers import Trainers
 from finetune_operator.runtime import handlers
@@ -31,15 +31,30 @@ LAG_PROBE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
+class CannotStart(Exception):
+    """What the operator needs is not there; the message names it and the way out."""
+
+
 async def run(config: OperatorConfig) -> None:
-    """Run the operator until it is told to stop (SIGTERM, SIGINT)."""
+    """Run the operator until it is told to stop (SIGTERM, SIGINT).
+
+    Raises:
+        CannotStart: no cluster to connect to, or the port is taken.
+    """
     telemetry = Telemetry(importlib.metadata.version("kopf"))
     store, queue, ready = Store(), WorkQueue(), asyncio.Event()
     telemetry.registry.register(JobsCollector(lambda: views(store)))
-    client, inside = await connect(telemetry.requested)
+    try:
+        server = await serve(config.server.port, telemetry, ready)
+    except OSError as error:
+        raise CannotStart(f"server.port {config.server.port}: {error.strerror}; name another in --config") from error
+    try:
+        client, inside = await connect(telemetry.requested)
+    except NoCluster as error:
+        await server.cleanup()
+        raise CannotStart(f"no cluster: {error}; set KUBECONFIG or the current context") from error
     trainers = Trainers(client, inside=inside)
     reconciler = Reconciler(client, store, queue, config.profiles, telemetry)
-    server = await serve(config.server.port, telemetry, ready)
     log.info("started", extra=keys(version=__version__, inside=inside, namespaces=config.watch.namespaces or "all"))
     helpers = [asyncio.create_task(work(reconciler)) for _ in range(config.workers)]
     helpers += [

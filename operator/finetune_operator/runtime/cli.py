@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from finetune_operator import __version__
-from finetune_operator.runtime.app import run
+from finetune_operator.runtime.app import CannotStart, run
 from finetune_operator.runtime.config import ConfigError, load
 from finetune_operator.telemetry import logs
 
 WRONG_CONFIG = 2
+CANNOT_START = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,5 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"finetune_operator: {error}\n")
         return WRONG_CONFIG
     logs.setup(config.logs.level, as_json=config.logs.as_json)
-    asyncio.run(run(config))
+    try:
+        asyncio.run(run(config))
+    except CannotStart as error:
+        sys.stderr.write(f"finetune_operator: {error}\n")
+        return CANNOT_START
     return 0

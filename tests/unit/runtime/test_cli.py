@@ -1,0 +1,38 @@
+"""How the operator starts, or says why it cannot. A process of its own: libraries read the environment at import."""
+
+import os
+import socket
+import subprocess
+import sys
+
+from finetune_operator.runtime.cli import CANNOT_START
+
+ENDS_WITHIN = 30
+"""Seconds, of which the imports take one or two."""
+
+
+def start(config, **environment):
+    command = [sys.executable, "-m", "finetune_operator", "--config", str(config)]
+    clean = {name: value for name, value in os.environ.items() if name != "KUBERNETES_SERVICE_HOST"}
+    clean |= {"PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=ENDS_WITHIN, env=clean)
+
+
+def test_a_taken_port_is_named(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        config = tmp_path / "config.yaml"
+        config.write_text(f"{{server: {{port: {port}}}}}")
+        ended = start(config)
+    assert ended.returncode == CANNOT_START
+    assert f"server.port {port}" in ended.stderr
+
+
+def test_without_a_cluster_the_way_out_is_named(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("{server: {port: 0}}")
+    ended = start(config, KUBECONFIG=str(tmp_path / "none"))
+    assert ended.returncode == CANNOT_START
+    assert "set KUBECONFIG" in ended.stderr
