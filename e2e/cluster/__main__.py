@@ -59,6 +59,11 @@ def load_images() -> None:
     images.ensure()
 
 
+def samples() -> None:
+    """Print the folder of sample models and data, made first if need be."""
+    print(images.make_samples())
+
+
 def control_plane_bin() -> None:
     """Print the folder that holds etcd and kube-apiserver."""
     print(tools.control_plane())
@@ -98,6 +103,7 @@ VERBS = {
     "down": (down, True),
     "tools": (build_tools, True),
     "images": (load_images, True),
+    "samples": (samples, True),
     "prometheus": (prometheus, True),
     "control-plane-bin": (control_plane_bin, True),
     "env": (environment, False),

@@ -16,7 +16,7 @@ import engine
 import load
 import node_image
 import wheels
-from steps import Failed, Step, run, say
+from steps import Failed, Step, run
 
 LABEL = "io.finetune-operator.image"
 """Marks what we build, so that tidying up touches nothing else on a shared engine."""
@@ -27,6 +27,7 @@ BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 STACK = "finetune-trainer-stack"
 LOCK = "requirements/operator.txt"
 REPOSITORY = cache.REPOSITORY
+SAMPLES = REPOSITORY / "examples" / "samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,10 @@ def ensure() -> None:
     build(code)
     load.on_top(trainer.tag, stack.tag, code.tag)
     _tidy(keep=stack.tag)
-    if sample := samples(base):
-        build(sample)
-        load.whole(sample.tag, "5 s")
-        _tidy(keep=stack.tag)
+    sample = samples(base)
+    build(sample)
+    load.whole(sample.tag, "5 s")
+    _tidy(keep=stack.tag)
 
 
 def loaded() -> list[str]:
@@ -126,31 +127,27 @@ def trainer_code(stack: str) -> Image:
     )
 
 
-def samples(base: str) -> Image | None:
-    """Describe the image of sample models and data, made by a script that needs the trainer's environment."""
-    script = REPOSITORY / "examples" / "samples" / "build.py"
-    if not script.exists():
-        say("   samples: skipped, there is no examples/samples/build.py")
-        return None
-    out = cache.root() / "samples" / cache.key_of_files(script.parent.glob("*.py"))
-    if not out.exists():
-        python = REPOSITORY / ".venv-trainer" / "bin" / "python"
-        if not python.exists():
-            raise Failed("samples need the trainer's environment: make .venv-trainer from requirements/trainer.txt")
-        partial = out.with_name(f".{out.name}")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        run(
-            Step(
-                "make the samples",
-                (str(python), str(script), str(partial)),
-                usually="5 min",
-                deadline=1800,
-                cwd=REPOSITORY,
-            )
-        )
-        partial.rename(out)
-    return Image("finetune-samples:dev", script.with_name("Dockerfile"), "5 s", {"samples": out}, {"BASE": base})
+def samples(base: str) -> Image:
+    """Describe the image of sample models and data."""
+    return Image("finetune-samples:dev", SAMPLES / "Dockerfile", "5 s", {"samples": make_samples()}, {"BASE": base})
+
+
+def make_samples() -> Path:
+    """Return the folder of sample models and data, made anew when anything of their script has changed."""
+    sources = [path for path in SAMPLES.iterdir() if path.suffix in {".py", ".md", ".txt"}]
+    out = cache.root() / "samples" / cache.key_of_files(sources)
+    if out.exists():
+        return out
+    python = REPOSITORY / ".venv-trainer" / "bin" / "python"
+    if not python.exists():
+        raise Failed("samples need the trainer's environment: run `make venv-trainer`")
+    partial = out.with_name(f".{out.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    command = (str(python), "-W", "ignore", str(SAMPLES / "build.py"), str(partial))
+    run(Step("make the samples", command, usually="1 to 3 min", deadline=1800, cwd=REPOSITORY))
+    partial.rename(out)
+    return out
 
 
 def build(image: Image) -> None:

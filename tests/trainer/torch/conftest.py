@@ -14,8 +14,6 @@ import pytest
 from finetune_trainer.contract import ExitReport, TrainerRun, from_json, to_json
 
 REPOSITORY = Path(__file__).parents[3]
-BUILD = REPOSITORY / "examples" / "samples" / "build.py"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "finetune-operator" / "samples"
 RUN_SECONDS = 180
 """Longest that one short run may take on two shared cores, imports included."""
 
@@ -50,10 +48,10 @@ def _libraries() -> None:
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """Give the samples, built first if they are missing."""
-    root = Path(os.environ.get("FINETUNE_SAMPLES", CACHE))
-    if not (root / "README.md").exists():
-        subprocess.run([sys.executable, "-W", "ignore", str(BUILD), str(root)], check=True)
-    return root
+    if given := os.environ.get("FINETUNE_SAMPLES"):
+        return Path(given)
+    command = [sys.executable, str(REPOSITORY / "e2e" / "cluster"), "samples"]
+    return Path(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
 
 
 @pytest.fixture
