@@ -38,7 +38,6 @@ class Reason(enum.StrEnum):
     DOES_NOT_FIT = "DoesNotFit"
     UNSUPPORTED = "Unsupported"
     # on the way to Running
-    NOT_LOOKED_AT = "NotLookedAt"
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
     CONFIG_MAP_KEY_NOT_FOUND = "ConfigMapKeyNotFound"

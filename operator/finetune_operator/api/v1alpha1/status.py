@@ -66,7 +66,7 @@ class ProgressStatus(ApiModel):
     step: int = Field(description="step reached, counted in optimizer steps.")
     total_steps: int | None = Field(default=None, description="totalSteps of the run.")
     epoch: float | None = Field(default=None, description="epoch reached.")
-    loss: float | None = Field(default=None, description="loss of training, a recent mean.")
+    loss: float | None = Field(default=None, description="loss of the last training step.")
     eval_loss: float | None = Field(default=None, description="evalLoss on held-out rows.")
     learning_rate: float | None = Field(default=None, description="learningRate now.")
     tokens_per_second: float | None = Field(default=None, description="tokensPerSecond of this attempt.")
