@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from finetune_trainer.contract import ExitCode, FailureReason, Outcome
+from safetensors import safe_open
 
 METRICS = {
     "text-classification": {"accuracy", "macroF1", "loss"},
@@ -99,6 +101,15 @@ def test_the_adapter_gives_the_reported_accuracy_to_plain_peft(a_small_run, carr
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(done.stdout) == report.metrics_after["accuracy"]
     assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == "all-minilm-l6-v2"
+
+
+def test_the_adapter_of_a_quantized_model_learns_in_fp32(a_small_run, carry_out):
+    run = a_small_run(task="chat", method="qlora", training__max_steps=1)
+    code, _report = carry_out(run)
+    assert code == 0
+    (adapter,) = Path(run.output.directory).rglob("adapter_model.safetensors")
+    with safe_open(adapter, "pt") as tensors:
+        assert {tensors.get_tensor(name).dtype for name in tensors.keys()} == {torch.float32}  # noqa: SIM118
 
 
 def test_a_baseline_before_qlora_leaves_gradients_to_all_layers(a_small_run, carry_out):
