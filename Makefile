@@ -10,7 +10,7 @@ PYTEST := .venv/bin/pytest
 # The decisions and the planner are covered branch by branch, or the tests fail.
 COVERED := --cov finetune_operator.reconcile --cov finetune_operator.planning --cov-branch --cov-fail-under 100 --cov-report term:skip-covered
 
-.PHONY: help demo up images install down test test-unit test-trainer test-chart test-e2e check generate venv venv-trainer status
+.PHONY: help demo up images install down test test-unit test-api test-trainer test-chart test-e2e check generate venv venv-trainer status
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -33,10 +33,14 @@ down: ## remove the cluster and stop everything that was started
 status: ## what is up
 	@$(CLUSTER) status
 
-test: test-unit test-trainer test-chart test-e2e ## all tests, with set-up where it is needed
+test: test-unit test-api test-trainer test-chart test-e2e ## all tests, with set-up where it is needed
 
 test-unit: venv ## tests without cluster, Docker, Go or torch: under a minute
-	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/chart $(COVERED)
+	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/chart --ignore tests/integration $(COVERED)
+
+test-api: venv ## tests of the API's rules on a real API server (15 s; first time 4 minutes to build it)
+	@$(CLUSTER) control-plane-bin > /dev/null
+	@$(PYTEST) -q tests/integration
 
 test-trainer: venv-trainer ## tests of the trainer that train (about 5 minutes)
 	@.venv-trainer/bin/pytest -q tests/trainer

@@ -1,7 +1,8 @@
-"""Writes the generated copies: the CRD, for kubectl and for the chart; the chart's schema and table of values."""
+"""Writes the generated copies: the CRD, for kubectl and for the chart; the chart's values; the reference pages."""
 
 import pathlib
 
+import api_reference
 import chart
 import yaml
 from finetune_operator.api import keys
@@ -23,6 +24,7 @@ def main() -> None:
     marked = body.replace("metadata:\n", f"metadata:\n{ours}\n", 1)
     CHART_CRD.write_text(HEADER + "{{- if .Values.crds.install }}\n" + marked + "{{- end }}\n", "utf-8")
     chart.write(ROOT / "charts/finetune-operator")
+    api_reference.write(ROOT / "docs/reference")
 
 
 def dump(manifest: dict) -> str:

@@ -9,9 +9,9 @@ CLAIM = {"claim": {"name": "samples"}}
 REFUSED = {
     "two model sources at once": (
         {"model": {"name": "tiny-phi3", "source": {"hub": {}, **CLAIM}}},
-        "spec.model.source: set exactly one of hub, claim",
+        "spec.model.source: set exactly one of hub, claim, oci, s3",
     ),
-    "no dataset source": ({"dataset": {"source": {}}}, "spec.dataset.source: set exactly one of claim, configMap"),
+    "no dataset source": ({"dataset": {"source": {}}}, "spec.dataset.source: set exactly one of claim, configMap, hub"),
     "two ways to hold rows out": (
         {"dataset": {"source": CLAIM, "validation": {"fraction": 0.1, "source": CLAIM}}},
         "spec.dataset.validation: set exactly one of fraction, source",
@@ -33,13 +33,24 @@ REFUSED = {
         {"training": {"batchSize": 32, "microBatchSize": 5}},
         "must divide batchSize",
     ),
-    "packing for classification": ({"training": {"packing": True}}, "only task causal-lm packs"),
+    "packing for classification": ({"training": {"packing": True}}, "only tasks causal-lm, instruction and chat pack"),
     "a path that leaves its claim": (
         {"dataset": {"source": {"claim": {"name": "samples", "path": "../secrets"}}}},
         "spec.dataset.source.claim.path",
     ),
-    "an unknown task": ({"task": "poetry"}, 'supported values: "text-classification", "causal-lm", "chat"'),
-    "hardware that is not there yet": ({"hardware": {"accelerator": "abacus"}}, 'supported values: "cpu"'),
+    "an unknown task": ({"task": "poetry"}, 'supported values: "chat", "instruction", "causal-lm"'),
+    "two ways to name hardware": (
+        {"hardware": {"accelerator": "cpu", "profile": "small"}},
+        "spec.hardware: set at most one of profile, accelerator, instanceType",
+    ),
+    "a ZeRO stage without DeepSpeed": (
+        {"distribution": {"zeroStage": 3}},
+        "set strategy: deepspeed or remove zeroStage",
+    ),
+    "rows of pairs for a classifier": (
+        {"dataset": {"source": CLAIM, "format": "preference"}},
+        "spec.dataset.format: does not serve spec.task",
+    ),
     "a misspelt field": ({"training": {"maxStep": 5}}, 'unknown field "spec.training.maxStep"'),
 }
 

@@ -31,6 +31,37 @@ def test_every_word_of_the_operators_configuration_can_be_said_in_values(rendere
                 "imagePullSecrets": ["pull"],
                 "terminationGracePeriodSeconds": 90,
             },
+            "hardware": {
+                "big": {
+                    "accelerator": "nvidia-h100",
+                    "instanceType": "Standard_ND96isr_H100_v5",
+                    "devicesPerNode": 8,
+                    "nodes": 4,
+                    "memoryBytes": 2040109465600,
+                    "cpus": 90.5,
+                    "nodeSelector": {"example.com/pool": "training"},
+                    "tolerations": [
+                        {
+                            "key": "nvidia.com/gpu",
+                            "operator": "Exists",
+                            "value": None,
+                            "effect": "NoExecute",
+                            "tolerationSeconds": 60,
+                        }
+                    ],
+                    "runtimeClassName": "nvidia",
+                    "resource": "nvidia.com/gpu",
+                    "image": "trainer:cuda",
+                    "pricePerHour": 88.5,
+                }
+            },
+            "allowedImages": ["registry.example/team/*"],
+            "defaultStorage": {
+                "claim": None,
+                "template": {"size": "100Gi", "storageClassName": "fast"},
+                "ephemeral": None,
+            },
+            "prices": {"g6.xlarge": 0.75},
         },
     }
     written = config(rendered({"config": said, "metrics": {"port": 9000}}))

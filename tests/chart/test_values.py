@@ -86,6 +86,13 @@ WRONG = {
     "no memory": {"config": {"profiles": {"cpu": {"memoryBytes": 0}}}},
     "a CPU that is no quantity": {"config": {"profiles": {"cpu": {"request": "one"}}}},
     "no image": {"config": {"profiles": {"trainer": {"image": ""}}}},
+    "hardware without an accelerator": {"config": {"profiles": {"hardware": {"big": {"nodes": 1}}}}},
+    "hardware with a misspelt key": {
+        "config": {"profiles": {"hardware": {"big": {"accelerator": "cpu", "devices": 1}}}}
+    },
+    "hardware of a name that no job can write": {"config": {"profiles": {"hardware": {"Big": {"accelerator": "cpu"}}}}},
+    "every image": {"config": {"profiles": {"allowedImages": ["*"]}}},
+    "a price that is none": {"config": {"profiles": {"prices": {"g6.xlarge": -1}}}},
     "a port that there is not": {"metrics": {"port": 70000}},
     "an API server without ports": {"networkPolicy": {"apiServerPorts": []}},
     "an interval that is none": {"metrics": {"serviceMonitor": {"enabled": True, "interval": "often"}}},

@@ -17,8 +17,10 @@ from finetune_trainer.contract import EXIT_CODES, Artifact, ContractError, ExitR
 
 JOB = a_job(technique={"method": "qlora"})
 RUN = trainer_run(Attempt(KEY, JOB, plan(JOB, Profiles()), Profiles(), 1))
+PEFT_JOB = a_job(technique={"method": "peft", "peft": {"type": "vera", "options": {"r": 8, "d_initial": 0.5}}})
+PEFT_RUN = trainer_run(Attempt(KEY, PEFT_JOB, plan(PEFT_JOB, Profiles()), Profiles(), 1))
 REPORT = a_report(artifacts=(Artifact(kind="adapter", path="adapter", bytes=5, sha256="0" * 64),))
-DOCUMENTS = [RUN, at_step(3), REPORT, a_failure(FailureReason.DATA_INVALID), Progress()]
+DOCUMENTS = [RUN, PEFT_RUN, at_step(3), REPORT, a_failure(FailureReason.DATA_INVALID), Progress()]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: type(document).__name__)
@@ -111,6 +113,16 @@ def test_a_wrong_item_of_a_list_is_refused_with_its_place():
     spoiled = json.loads(contract.to_json(RUN))
     spoiled["output"]["formats"] = ["adapter", 1]
     assert refusal(RUN, spoiled).startswith("$.output.formats[1]")
+
+
+def test_an_option_keeps_its_type():
+    for value in (1, 1.5, True, "1"):
+        raw = json.loads(contract.to_json(PEFT_RUN))
+        raw["technique"]["peft"]["options"] = {"x": value}
+        read = contract.from_json(type(PEFT_RUN), json.dumps(raw)).technique.peft.options["x"]
+        assert (read, type(read)) == (value, type(value))
+    raw["technique"]["peft"]["options"] = {"x": None}
+    assert refusal(PEFT_RUN, raw).startswith("$.technique.peft.options.x")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "[" * 4000], ids=lambda text: text[:3] or "nothing")

@@ -13,6 +13,8 @@ WRITTEN = [
     "charts/finetune-operator/templates/crds/finetunejobs.yaml",
     "charts/finetune-operator/values.schema.json",
     "charts/finetune-operator/README.md",
+    "docs/reference/api.md",
+    "docs/reference/config.md",
 ]
 
 
@@ -20,7 +22,7 @@ WRITTEN = [
 def regenerated(tmp_path_factory):
     """A copy of the sources in which the generator has run over emptied targets."""
     copy = tmp_path_factory.mktemp("repository")
-    for name in (".ci", "crds", "charts"):
+    for name in (".ci", "crds", "charts", "docs/reference"):
         shutil.copytree(ROOT / name, copy / name)
     readme = copy / "charts/finetune-operator/README.md"
     for name in WRITTEN:
@@ -34,7 +36,8 @@ def regenerated(tmp_path_factory):
         module.main()
     finally:
         sys.path[:] = before
-        sys.modules.pop("chart", None)
+        for name in ("chart", "api_reference"):
+            sys.modules.pop(name, None)
     return copy
 
 
@@ -47,7 +50,7 @@ def test_the_generator_writes_nothing_else(regenerated):
     def files(root):
         return {
             str(path.relative_to(root)): path.read_bytes()
-            for folder in ("crds", "charts")
+            for folder in ("crds", "charts", "docs/reference")
             for path in (root / folder).rglob("*")
             if path.is_file()
         }

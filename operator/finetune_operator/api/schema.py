@@ -10,7 +10,7 @@ import typing
 from pydantic import BaseModel
 
 from finetune_operator.api import keys
-from finetune_operator.api.v1alpha1.model import rule
+from finetune_operator.api.v1alpha1.model import PATH, rule
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 
@@ -29,21 +29,35 @@ COLUMNS: tuple[tuple[str, str, str, int], ...] = (
     ("Age", "date", ".metadata.creationTimestamp", 0),
     ("Model", "string", ".spec.model.name", 1),
     ("Method", "string", ".status.plan.method", 1),
+    ("Queue", "string", ".spec.queueName", 1),
     ("Attempt", "string", ".status.columns.attempt", 1),
     ("Reason", "string", ".status.columns.reason", 1),
 )
 """Name, type, path and priority (1: only with `-o wide`) of each column of `kubectl get`."""
 
+RULES = "x-kubernetes-validations"
 _DROPPED = frozenset({"title", "$defs", "additionalProperties"})
+OF_THE_WHOLE = (
+    rule(
+        f"size(self.metadata.name) <= {MAX_NAME}",
+        f"metadata.name: at most {MAX_NAME} characters, so that the names of the job's children fit; shorten it",
+    ),
+    rule(
+        "!self.metadata.name.contains('.')",
+        "metadata.name: no dots, since host names of pods are made of it; write a dash instead",
+    ),
+    rule(
+        "!has(self.spec.model.fromJob) || self.spec.model.fromJob != self.metadata.name",
+        "spec.model.fromJob: names this very job; name the job to go on from, or give this one another name",
+    ),
+)
+"""Rules that look at the metadata of a job, of which CEL sees its name and no more."""
+
 _STRICT_INT = {"integer": {"format": "int64"}}
 
 
 def crd() -> JsonObject:
     """Return the CustomResourceDefinition as a plain object."""
-    name_rule = rule(
-        f"size(self.metadata.name) <= {MAX_NAME}",
-        f"metadata.name: at most {MAX_NAME} characters, so that the names of the job's children fit",
-    )
     schema: JsonObject = {
         "type": "object",
         "description": "FineTuneJob fine-tunes a model on a dataset: planned first, run in pods, watched, explained.",
@@ -52,10 +66,10 @@ def crd() -> JsonObject:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": structural(FineTuneJobSpec),
-            "status": structural(FineTuneJobStatus),
+            "spec": structural(FineTuneJobSpec, "spec"),
+            "status": structural(FineTuneJobStatus, "status"),
         },
-        "x-kubernetes-validations": [dict(name_rule)],
+        RULES: [dict(one) for one in OF_THE_WHOLE],
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -90,28 +104,32 @@ def crd() -> JsonObject:
     }
 
 
-def structural(model: type[BaseModel]) -> JsonObject:
+def structural(model: type[BaseModel], path: str) -> JsonObject:
     """Return a model's schema in the structural form that a CRD asks for: no references, no unions, no titles."""
     schema = model.model_json_schema(by_alias=True)
-    return _inline(schema, schema.get("$defs", {}))
+    return _inline(schema, schema.get("$defs", {}), path)
 
 
-def _inline(node: JsonObject, definitions: JsonObject) -> JsonObject:
+def _inline(node: JsonObject, definitions: JsonObject, path: str) -> JsonObject:
     node = _resolve(node, definitions)
     result = {key: value for key, value in node.items() if key not in _DROPPED}
     if isinstance(result.get("default"), (dict, list)) or result.get("default", 0) is None:
         del result["default"]
     if "properties" in node:
-        result["properties"] = {name: _inline(child, definitions) for name, child in node["properties"].items()}
+        result["properties"] = {
+            name: _inline(child, definitions, f"{path}.{name}") for name, child in node["properties"].items()
+        }
     elif isinstance(node.get("additionalProperties"), dict):
-        result["additionalProperties"] = _inline(node["additionalProperties"], definitions)
+        result["additionalProperties"] = _inline(node["additionalProperties"], definitions, path)
     if "items" in node:
-        result["items"] = _inline(node["items"], definitions)
+        result["items"] = _inline(node["items"], definitions, f"{path}[]")
     for bound in ("exclusiveMinimum", "exclusiveMaximum"):
         if bound in result:  # JSON Schema has the bound itself here, OpenAPI v3.0 a boolean beside it
             result[bound.removeprefix("exclusive").lower()] = result.pop(bound)
             result[bound] = True
     result.update(_STRICT_INT.get(result.get("type", ""), {}))
+    if RULES in result:
+        result[RULES] = [one | {"message": one["message"].replace(PATH, path)} for one in result[RULES]]
     return result
 
 

@@ -15,30 +15,38 @@ from finetune_operator.planning.profiles import Profiles
 class Watch(ApiModel):
     """What the operator looks at."""
 
-    namespaces: tuple[str, ...] = Field(default=(), description="namespaces to watch. Empty: all of the cluster.")
+    namespaces: tuple[str, ...] = Field(default=(), description="namespaces to watch. Default: all of the cluster.")
 
 
 class Logs(ApiModel):
     """What the operator writes to its log."""
 
-    level: typing.Literal["debug", "info", "warning", "error"] = Field(default="info", description="level to log from.")
-    as_json: bool = Field(default=True, alias="json", description="json lines, else plain text.")
+    level: typing.Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="level to log from. Default: info."
+    )
+    as_json: bool = Field(
+        default=True, alias="json", description="json: one object a line, else plain text. Default: true."
+    )
 
 
 class Server(ApiModel):
     """Where the operator answers."""
 
-    port: int = Field(default=8080, description="port of /metrics, /healthz and /readyz.", ge=0, le=65535)
+    port: int = Field(
+        default=8080, description="port of /metrics, /healthz and /readyz. Default: 8080.", ge=0, le=65535
+    )
 
 
 class OperatorConfig(ApiModel):
     """The whole file."""
 
-    watch: Watch = Field(default=Watch(), description="watch.")
-    logs: Logs = Field(default=Logs(), description="logs.")
-    server: Server = Field(default=Server(), description="server.")
-    workers: int = Field(default=20, description="workers that pass over jobs at the same time.", ge=1, le=200)
-    profiles: Profiles = Field(default=Profiles(), description="profiles of hardware and trainer pods.")
+    watch: Watch = Field(default=Watch(), description="watch some namespaces only.")
+    logs: Logs = Field(default=Logs(), description="logs in which form.")
+    server: Server = Field(default=Server(), description="server of metrics and health.")
+    workers: int = Field(
+        default=20, description="workers that pass over jobs at the same time. Default: 20.", ge=1, le=200
+    )
+    profiles: Profiles = Field(default=Profiles(), description="profiles of hardware, images, storage and prices.")
 
 
 class ConfigError(Exception):
@@ -57,7 +65,12 @@ def load(path: pathlib.Path | None) -> OperatorConfig:
         raw = yaml.safe_load(path.read_text("utf-8")) or {}
         return OperatorConfig.model_validate(raw)
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        lines = [f"{_place(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
         raise ConfigError(f"{path}: " + "; ".join(lines)) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    """Write the path of a key as the file has it; pydantic says `[key]` where the name itself is wrong."""
+    return ".".join(str(part) for part in parts if part != "[key]") or "the file"

@@ -30,6 +30,23 @@ WRONG = {
     "a misspelt key is named": ("profiles: {cpu: {memory: 5}}", "profiles.cpu.memory"),
     "a wrong value is named": ("workers: 0", "workers"),
     "what is not YAML is said to be so": ("a: [", "config.yaml"),
+    "a file that is no object is said to be so": ("- a", "the file: Input should be"),
+    "hardware is checked to its depth": (
+        "profiles: {hardware: {big: {accelerator: nvidia-l4, tolerations: [{key: a, effect: Never}]}}}",
+        r"config\.yaml: profiles\.hardware\.big\.tolerations\.0\.effect: Input should be",
+    ),
+    "a name is named where it is wrong": (
+        "profiles: {hardware: {Big: {accelerator: cpu}}}",
+        r"config\.yaml: profiles\.hardware\.Big: String should match",
+    ),
+    "what contradicts itself is told in our own words": (
+        "profiles: {defaultStorage: {template: {}, ephemeral: {}}}",
+        r"config\.yaml: profiles\.defaultStorage: set exactly one of claim, template, ephemeral",
+    ),
+    "an image pattern that allows too much is refused": (
+        "profiles: {allowedImages: ['*']}",
+        r"profiles\.allowedImages\.0: String should match",
+    ),
 }
 
 

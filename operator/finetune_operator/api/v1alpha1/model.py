@@ -1,4 +1,7 @@
-"""The base of every API object: frozen, strict, camelCase in JSON, snake_case in Python."""
+"""The base of every API object: frozen, strict, camelCase in JSON, snake_case in Python.
+
+Not here: the CRD made of it (`api.schema`), which also puts the place of an object into the messages of its rules.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Rule = typing.Mapping[str, str]
+
+PATH: typing.Final = "{path}"
+"""Stands for the place of the object in messages: one object may have several, such as `spec.dataset.source`."""
 
 
 class ApiModel(BaseModel):
@@ -26,12 +32,36 @@ def rules(*each: Rule) -> dict[str, typing.Any]:
     return {"x-kubernetes-validations": [dict(one) for one in each]}
 
 
-def exactly_one(path: str, *names: str) -> Rule:
+def exactly_one(*names: str) -> Rule:
     """Return the rule that exactly one of the named fields is set."""
-    count = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
-    return rule(f"{count} == 1", f"{path}: set exactly one of {', '.join(names)}")
+    return rule(f"{_count(names)} == 1", f"{PATH}: set exactly one of {', '.join(names)}")
+
+
+def at_most_one(*names: str) -> Rule:
+    """Return the rule that the named fields exclude each other."""
+    return rule(f"{_count(names)} <= 1", f"{PATH}: set at most one of {', '.join(names)}")
+
+
+def _count(names: tuple[str, ...]) -> str:
+    return " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
 
 
 def text(description: str, *, limit: int = 253, pattern: str | None = None) -> typing.Any:
     """Declare a required, non-empty string field."""
     return Field(description=description, min_length=1, max_length=limit, pattern=pattern)
+
+
+def maybe(description: str, *, limit: int = 253, pattern: str | None = None) -> typing.Any:
+    """Declare a string field that may be unset, but not empty."""
+    return Field(default=None, description=description, min_length=1, max_length=limit, pattern=pattern)
+
+
+def choices(description: str, *, default: tuple[typing.Any, ...] = (), least: int = 0, most: int) -> typing.Any:
+    """Declare a field that is a list of words, none of them twice."""
+    return Field(
+        default=default,
+        description=description,
+        min_length=least,
+        max_length=most,
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )

@@ -37,6 +37,7 @@ class Reason(enum.StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     DOES_NOT_FIT = "DoesNotFit"
     UNSUPPORTED = "Unsupported"
+    UNKNOWN_HARDWARE = "UnknownHardware"
     # on the way to Running
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
@@ -79,6 +80,7 @@ USER_ERRORS = frozenset(
         Reason.UNKNOWN_MODEL,
         Reason.DOES_NOT_FIT,
         Reason.UNSUPPORTED,
+        Reason.UNKNOWN_HARDWARE,
         Reason.DATA_INVALID,
         Reason.MODEL_NOT_FOUND,
         Reason.AUTH_FAILED,

@@ -41,12 +41,27 @@ class MemoryTerm(ApiModel):
     bytes: int = Field(description="bytes of the part, per pod.")
 
 
+class SecondsRange(ApiModel):
+    """A guess at how long something takes, and how sure it is."""
+
+    low: int = Field(description="low end of the range.")
+    high: int = Field(description="high end of the range.")
+
+
 class PlanStatus(ApiModel):
     """What the operator decided before a pod was started."""
 
     method: str = Field(description="method of adapting.")
     accelerator: str = Field(description="accelerator the job runs on.")
     devices: int = Field(description="devices in all.")
+    nodes: int | None = Field(default=None, description="nodes with a pod on each.")
+    strategy: str | None = Field(default=None, description="strategy by which devices share the work.")
+    zero_stage: int | None = Field(default=None, description="zeroStage of DeepSpeed, where that is the strategy.")
+    precision: str | None = Field(default=None, description="precision of the computation.")
+    sequence_length: int | None = Field(default=None, description="sequenceLength at which rows are cut, in tokens.")
+    gradient_checkpointing: bool | None = Field(
+        default=None, description="gradientCheckpointing: activations are computed twice to save memory."
+    )
     micro_batch_size: int = Field(description="microBatchSize per device.")
     gradient_accumulation_steps: int = Field(description="gradientAccumulationSteps per optimizer step.")
     memory_bytes: int = Field(description="memoryBytes that the pod requests and is limited to.")
@@ -54,8 +69,13 @@ class PlanStatus(ApiModel):
     memory: tuple[MemoryTerm, ...] = Field(default=(), description="memory predicted, by part.")
     trainable_parameters: int = Field(description="trainableParameters as predicted.")
     total_parameters: int = Field(description="totalParameters of the model.")
+    seconds: SecondsRange | None = Field(default=None, description="seconds that training is expected to take.")
+    cost: float | None = Field(default=None, description="cost in USD at the high end of seconds.")
     choices: tuple[Choice, ...] = Field(default=(), description="choices with the reason for each.")
     warnings: tuple[str, ...] = Field(default=(), description="warnings a person should read.")
+    ladder: tuple[str, ...] = Field(
+        default=(), description="ladder of changes, one after the other, if memory runs out in spite of the plan."
+    )
 
 
 class ProgressStatus(ApiModel):
