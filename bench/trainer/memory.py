@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-STEPS = 6
+STEPS = 20
 ROWS = 400
 TRAINER = Path(__file__).parents[2] / "trainer"
 

@@ -28,7 +28,7 @@ async def observe(client: Client, store: Store, key: JobKey, *, profiles: Profil
     body = store.job(key)
     if body is None:
         return None
-    spec, previous = _spec(body), _status(body)
+    spec, previous = _spec(body, profiles), _status(body)
     workload, pod = store.workload(key), store.pod(key)
     looking = workload is None and not finished(previous) and isinstance(spec, FineTuneJobSpec)
     return Snapshot(
@@ -71,9 +71,9 @@ def _meta(key: JobKey, body: Body) -> JobMeta:
     )
 
 
-def _spec(body: Body) -> FineTuneJobSpec | InvalidSpec:
+def _spec(body: Body, profiles: Profiles) -> FineTuneJobSpec | InvalidSpec:
     try:
-        return FineTuneJobSpec.model_validate_json(json.dumps(body.get("spec", {})))
+        return profiles.completed(FineTuneJobSpec.model_validate_json(json.dumps(body.get("spec", {}))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

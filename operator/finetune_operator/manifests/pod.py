@@ -11,8 +11,7 @@ from finetune_trainer.contract import PROGRESS_PORT
 from finetune_operator.manifests import volumes
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.labels import Manifest
-from finetune_operator.planning.plan import Plan
-from finetune_operator.planning.profiles import Profiles
+from finetune_operator.planning.profiles import HardwareProfile
 
 CONTAINER = "trainer"
 USER = 1000
@@ -23,10 +22,13 @@ def pod_spec(attempt: Attempt) -> Manifest:
     """Return the spec of a training pod."""
     mounts = volumes.mounts(attempt.key, attempt.spec, attempt.number)
     trainer = attempt.profiles.trainer
+    priority = attempt.spec.priority_class_name
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        **_placement(_profile(attempt)),
+        **({"priorityClassName": priority} if priority else {}),
         "terminationGracePeriodSeconds": trainer.termination_grace_period_seconds,
         "securityContext": {
             "runAsNonRoot": True,
@@ -37,17 +39,42 @@ def pod_spec(attempt: Attempt) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         **({"imagePullSecrets": [{"name": name} for name in names]} if (names := trainer.image_pull_secrets) else {}),
-        "containers": [_container(attempt.plan, attempt.profiles, mounts)],
+        "containers": [_container(attempt, mounts)],
         "volumes": [mount.volume for mount in mounts],
     }
 
 
-def _container(plan: Plan, profiles: Profiles, mounts: tuple[volumes.Mount, ...]) -> Manifest:
-    memory = str(plan.memory_bytes)
+def _profile(attempt: Attempt) -> HardwareProfile | None:
+    """Return the administrator's hardware that the plan chose."""
+    return attempt.profiles.hardware.get(attempt.plan.machine.profile or "")
+
+
+def _placement(profile: HardwareProfile | None) -> Manifest:
+    if profile is None:
+        return {}
+    found: Manifest = {"nodeSelector": dict(profile.node_selector)} if profile.node_selector else {}
+    if profile.tolerations:
+        dumped = (one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in profile.tolerations)
+        found["tolerations"] = list(dumped)
+    if profile.runtime_class_name:
+        found["runtimeClassName"] = profile.runtime_class_name
+    return found
+
+
+def _image(attempt: Attempt, profile: HardwareProfile | None) -> str:
+    """Return the image that the job names, which was found to be allowed, else the administrator's."""
+    own = profile.image if profile else None
+    return attempt.spec.image or own or attempt.profiles.trainer.image
+
+
+def _container(attempt: Attempt, mounts: tuple[volumes.Mount, ...]) -> Manifest:
+    profiles, profile = attempt.profiles, _profile(attempt)
+    memory = str(attempt.plan.memory_bytes)
     limits = {"memory": memory, **({"cpu": profiles.cpu.limit} if profiles.cpu.limit else {})}
+    cpus = f"{profile.cpus:g}" if profile and profile.cpus else profiles.cpu.request
     return {
         "name": CONTAINER,
-        "image": profiles.trainer.image,
+        "image": _image(attempt, profile),
         "imagePullPolicy": profiles.trainer.image_pull_policy,
         "args": [f"{volumes.RUN_MOUNT}/{volumes.RUN_FILE}"],
         "env": [
@@ -55,7 +82,7 @@ def _container(plan: Plan, profiles: Profiles, mounts: tuple[volumes.Mount, ...]
             {"name": "HF_HOME", "value": f"{volumes.SCRATCH_MOUNT}/huggingface"},
         ],
         "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": profiles.cpu.request, "memory": memory}, "limits": limits},
+        "resources": {"requests": {"cpu": cpus, "memory": memory}, "limits": limits},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from finetune_trainer import contract
 
-from finetune_operator.api.v1alpha1.spec import Columns, FineTuneJobSpec
+from finetune_operator.api.v1alpha1.dataset import Columns
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.manifests import names, volumes
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.labels import Manifest, metadata
@@ -78,17 +79,23 @@ def _dataset(spec: FineTuneJobSpec) -> contract.DatasetSource:
 
 
 def _technique(plan: Plan) -> contract.TechniqueSettings:
-    lora, quantization = plan.lora, plan.quantization
+    lora, quantization, peft = plan.lora, plan.quantization, plan.peft
     return contract.TechniqueSettings(
         method=plan.method.value,
         lora=contract.LoraSettings(
-            rank=lora.rank or 0, alpha=lora.alpha or 0, dropout=lora.dropout, target_modules=lora.target_modules
+            rank=lora.rank or 0,
+            alpha=lora.alpha or 0,
+            dropout=lora.dropout,
+            target_modules=lora.target_modules,
+            modules_to_save=lora.modules_to_save,
+            variant=lora.variant.value,
         )
         if lora
         else None,
         quantization=contract.QuantizationSettings(type=quantization.type.value, double_quant=quantization.double_quant)
         if quantization
         else None,
+        peft=contract.PeftSettings(type=peft.type.value, options=dict(peft.options)) if peft else None,
     )
 
 

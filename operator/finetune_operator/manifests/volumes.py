@@ -105,6 +105,7 @@ def destinations(spec: FineTuneJobSpec) -> tuple[Mount, ...]:
     return tuple(
         _claim(f"destination-{n}", f"{DESTINATION_MOUNT}/{n}", to.claim.name, to.claim.path, read_only=False)
         for n, to in enumerate(spec.output.destinations)
+        if to.claim
     )
 
 
@@ -146,7 +147,8 @@ def required(spec: FineTuneJobSpec) -> tuple[Required, ...]:
     if storage and storage.claim:
         found.append(Required(CLAIM, storage.claim.name, "spec.checkpoints.storage.claim.name"))
     for n, to in enumerate(spec.output.destinations):
-        found.append(Required(CLAIM, to.claim.name, f"spec.output.destinations[{n}].claim.name"))
+        if to.claim:
+            found.append(Required(CLAIM, to.claim.name, f"spec.output.destinations[{n}].claim.name"))
     return tuple(found)
 
 

@@ -1,36 +1,93 @@
 """Values for what the user left open in the training loop, each with its reason.
 
-Not here: what depends on memory (`planning.plan`).
+Not here: what depends on memory (`planning.search`).
 """
 
 from __future__ import annotations
 
+from finetune_operator.api.v1alpha1.dataset import TokenHistogram
 from finetune_operator.api.v1alpha1.spec import Task
-from finetune_operator.api.v1alpha1.technique import Lora, Method
+from finetune_operator.api.v1alpha1.technique import Lora, Method, Peft, PeftType
+from finetune_operator.api.v1alpha1.training import Precision
 from finetune_operator.planning.catalog import ModelShape
+from finetune_operator.planning.machines import Machine
 
-LEARNING_RATES = {Method.FULL: 5e-5, Method.LORA: 1e-3, Method.QLORA: 1e-3}
-"""Peak rates. LoRA learns best about ten times above full fine-tuning (Thinking Machines, "LoRA Without Regret")."""
+FULL_RATE = 5e-5
+ADAPTER_RATE = 1e-3
+"""LoRA learns best about ten times above full fine-tuning (Thinking Machines, "LoRA Without Regret")."""
+
+VECTOR_RATE = 1e-2
+"""Adapters of a few vectors or tokens move little a step (IA3, arXiv 2205.05638; prompt tuning, arXiv 2104.08691)."""
+
+VECTORS = frozenset(
+    {
+        PeftType.IA3,
+        PeftType.VERA,
+        PeftType.PROMPT_TUNING,
+        PeftType.PREFIX_TUNING,
+        PeftType.P_TUNING,
+        PeftType.LN_TUNING,
+        PeftType.VBLORA,
+        PeftType.FOURIERFT,
+        PeftType.TRAINABLE_TOKENS,
+        PeftType.ROAD,
+    }
+)
+
+AUTOMATIC_PEFT = Peft(type=PeftType.IA3)
+"""The adapter of method `auto` where few parameters are the goal."""
 
 DEFAULT_RANK = 8
 ALPHA_PER_RANK = 2
 CLASSIFICATION_LENGTH = 128
 GENERATION_LENGTH = 512
+LENGTH_STEP = 64
+"""Lengths that follow from data are multiples of this: matrices of such sizes compute fastest."""
+
+SHORT_TASKS = frozenset({Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.TRANSLATION})
 
 
-def learning_rate(method: Method) -> tuple[float, str]:
+def learning_rate(method: Method, peft: Peft | None) -> tuple[float, str]:
     """Return the peak learning rate of a method, and why."""
     if method is Method.FULL:
-        return LEARNING_RATES[method], "every weight moves, so the usual small rate"
-    return LEARNING_RATES[method], "adapters start at zero and need a larger rate than whole models"
+        return FULL_RATE, "every weight moves, so the usual small rate"
+    if method is Method.PEFT and (peft or AUTOMATIC_PEFT).type in VECTORS:
+        return VECTOR_RATE, "a few vectors have to move further than whole matrices"
+    return ADAPTER_RATE, "adapters start at zero and need a larger rate than whole models"
 
 
-def sequence_length(task: Task, shape: ModelShape) -> tuple[int, str]:
+def sequence_length(task: Task, shape: ModelShape, tokens: TokenHistogram | None) -> tuple[int, str]:
     """Return the length at which rows are cut, in tokens, and why."""
-    usual = CLASSIFICATION_LENGTH if task is Task.TEXT_CLASSIFICATION else GENERATION_LENGTH
+    usual = CLASSIFICATION_LENGTH if task in SHORT_TASKS else GENERATION_LENGTH
+    why = f"usual for {task.value}; longer rows are cut"
+    if tokens is not None:
+        usual = -(-tokens.p95 // LENGTH_STEP) * LENGTH_STEP
+        why = f"95 % of the rows have at most {tokens.p95} tokens; longer ones are cut"
     if shape.max_positions < usual:
         return shape.max_positions, f"the model reads {shape.max_positions} tokens at most"
-    return usual, f"usual for {task.value}; longer rows are cut"
+    return usual, why
+
+
+def precisions(machine: Machine, method: Method) -> tuple[Precision, ...]:
+    """Return the number formats to try, best first; the last one needs least memory."""
+    if machine.is_cpu:
+        return (Precision.FP32,)
+    if not machine.accelerator.bf16:
+        return (Precision.FP16,)
+    return (Precision.BF16_MIXED, Precision.BF16) if method is Method.FULL else (Precision.BF16,)
+
+
+def precision_reason(precision: Precision, machine: Machine, method: Method) -> str:
+    """Say why a number format was chosen."""
+    if precision is Precision.FP32:
+        return "bf16 is slow on processors without instructions for it"
+    if precision is Precision.FP16:
+        return f"{machine.accelerator.name} has no bf16; weights that learn stay in fp32"
+    if precision is Precision.BF16_MIXED:
+        return "computes in bf16; weights that learn stay in fp32, so that small steps are not rounded away"
+    if method is Method.FULL and not machine.is_cpu:
+        return "with weights in fp32 it does not fit; in bf16 small steps may be rounded away"
+    return "these processors compute bf16 natively" if machine.is_cpu else "half of fp32's memory and the fastest here"
 
 
 def rank(lora: Lora | None) -> int:

@@ -8,42 +8,40 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from finetune_operator.api.v1alpha1.reasons import Reason
-from finetune_operator.api.v1alpha1.spec import Accelerator, FineTuneJobSpec, Precision, Task
-from finetune_operator.api.v1alpha1.technique import Lora, Method, Quantization
-from finetune_operator.planning import adapters, catalog, hyperparameters
-from finetune_operator.planning.catalog import ModelKind, ModelShape
-from finetune_operator.planning.fitting import Fit, fit, request_bytes, smallest
-from finetune_operator.planning.memory import MemoryEstimate, estimate, readable, trainable_parameters
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
+from finetune_operator.api.v1alpha1.technique import Lora, Method, Peft, Quantization
+from finetune_operator.api.v1alpha1.training import Precision
+from finetune_operator.planning import checks, explanation, hyperparameters, machines, methods
+from finetune_operator.planning.catalog import ModelShape
+from finetune_operator.planning.duration import Duration, duration, steps
+from finetune_operator.planning.explanation import Choice
+from finetune_operator.planning.machines import Machine
+from finetune_operator.planning.memory.adapters.lora import ALL_LINEAR, default_targets
+from finetune_operator.planning.memory.estimate import MemoryEstimate, readable
+from finetune_operator.planning.memory.states import trainable
+from finetune_operator.planning.memory.workload import TRAINER, Sharding, Stack
 from finetune_operator.planning.profiles import Profiles
-
-ASKED = "asked for"
-
-AUTOMATIC = {
-    Method.LORA: "trains a small part of the weights, and the adapter is a few megabytes",
-    Method.QLORA: "lora does not fit here; with 4-bit weights the model does",
-}
-"""Methods that `auto` tries, in this order, and what speaks for each."""
+from finetune_operator.planning.refusal import Refusal
+from finetune_operator.planning.search.alternatives import alternatives
+from finetune_operator.planning.search.first import Job, first, questions
+from finetune_operator.planning.search.fitting import QUANTIZED, Fit, Question, needed_beside, run, smallest
+from finetune_operator.planning.search.ladder import ladder
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One decision and its reason; `name` is the spec's word for it."""
-
-    name: str
-    value: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything a run needs that the user may have left open. Memory in bytes, lengths in tokens."""
 
     shape: ModelShape
     method: Method
-    accelerator: Accelerator
-    devices: int
+    accelerator: str
+    machine: Machine
+    devices_per_node: int
+    nodes: int
+    sharding: Sharding
     precision: Precision
     lora: Lora | None
+    peft: Peft | None
     quantization: Quantization | None
     epochs: float | None
     max_steps: int | None
@@ -54,155 +52,164 @@ class Plan:
     gradient_checkpointing: bool
     trainable_parameters: int
     memory: MemoryEstimate
+    limit_bytes: int
+    """What one process may use of its device; on a CPU of the pod's memory."""
     memory_bytes: int
+    """What the pod asks for and is limited to."""
+    duration: Duration
     choices: tuple[Choice, ...]
     warnings: tuple[str, ...]
+    ladder: tuple[str, ...]
+    """What changes, step by step, if memory runs out in spite of the plan."""
+
+    @property
+    def devices(self) -> int:
+        """Devices of all pods; on a CPU the pods themselves."""
+        return self.sharding.devices
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why the job cannot run as it is written, and the way out."""
+def plan(
+    spec: FineTuneJobSpec, profiles: Profiles, *, stack: Stack = TRAINER, shape: ModelShape | None = None
+) -> Plan | Refusal:
+    """Return the plan of a job, or why there is none.
 
-    reason: Reason
-    message: str
+    `stack` says how the training software computes, where a run of other software is planned again; `shape` is a model
+    read from its own config.json.
+    """
+    model = shape or checks.shape(spec)
+    if isinstance(model, Refusal):
+        return model
+    offered = machines.machines(spec.hardware, profiles)
+    if isinstance(offered, Refusal):
+        return offered
+    possible = tuple(one for one in offered if checks.contradiction(spec, model, one) is None)
+    if not possible:
+        refused = checks.contradiction(spec, model, offered[0]) if offered else None
+        return refused or Refusal(Reason.UNKNOWN_HARDWARE, "spec.hardware: nothing is offered that could train")
+    job = Job(spec=spec, shape=model, profiles=profiles, stack=stack)
+    found = [fitting for machine in possible if (fitting := first(job, machine)) is not None]
+    if not found:
+        return _refusal(job, possible)
+    return _complete(job, min(found, key=lambda pair: (pair[0], _cost(job, pair[1])))[1])
 
 
-def plan(spec: FineTuneJobSpec, profiles: Profiles) -> Plan | Refusal:
-    """Return the plan of a job, or why there is none."""
-    shape = catalog.find(spec.model.name)
-    if shape is None:
-        return _unknown_model(spec.model.name)
-    if (refusal := _contradiction(spec, shape)) is not None:
-        return refusal
-    length = spec.training.sequence_length or hyperparameters.sequence_length(spec.task, shape)[0]
-    wish = spec.technique.method
-    for method in AUTOMATIC if wish is Method.AUTO else (wish,):
-        found = fit(spec=spec, shape=shape, method=method, length=length, budget=profiles.cpu.memory_bytes)
-        if found is not None:
-            return _complete(spec, profiles, shape, found)
-    return _does_not_fit(spec, profiles, shape, length)
+def _cost(job: Job, found: Fit) -> tuple[float, float]:
+    """Return what a step costs, and how long it takes, to choose the cheaper machine."""
+    machine, question = found.question.machine, found.question
+    seconds = _duration(job, found).step_seconds
+    price = machine.price(question.devices_per_node, question.nodes, found.host_bytes)
+    return (float("inf") if price is None else price * seconds), seconds
 
 
-def _complete(spec: FineTuneJobSpec, profiles: Profiles, shape: ModelShape, found: Fit) -> Plan:
-    work = found.workload
-    max_steps = spec.training.max_steps
+def _complete(job: Job, found: Fit) -> Plan:
+    """Return the whole plan."""
+    spec, work, question = job.spec, found.workload, found.question
+    method = question.method
+    asked_rate = spec.training.learning_rate
+    rate = (asked_rate, methods.ASKED) if asked_rate else hyperparameters.learning_rate(method, spec.technique.peft)
+    epochs, max_steps = _until(spec)
+    time = _duration(job, found)
     return Plan(
-        shape=shape,
-        method=work.method,
-        accelerator=spec.hardware.accelerator,
-        devices=1,
-        precision=_precision(spec, profiles)[0],
-        lora=None if work.method is Method.FULL else _lora(spec, shape),
-        quantization=(spec.technique.quantization or Quantization()) if work.method is Method.QLORA else None,
-        epochs=None if max_steps else spec.training.epochs or 1.0,
+        shape=job.shape,
+        method=method,
+        accelerator=question.machine.accelerator.key,
+        machine=question.machine,
+        devices_per_node=question.devices_per_node,
+        nodes=question.nodes,
+        sharding=question.sharding,
+        precision=question.precision,
+        lora=_lora(job, method),
+        peft=(spec.technique.peft or hyperparameters.AUTOMATIC_PEFT) if method is Method.PEFT else None,
+        quantization=(spec.technique.quantization or Quantization()) if method in QUANTIZED else None,
+        epochs=epochs,
         max_steps=max_steps,
-        learning_rate=spec.training.learning_rate or hyperparameters.learning_rate(work.method)[0],
+        learning_rate=rate[0],
         sequence_length=work.sequence_length,
         micro_batch_size=work.micro_batch_size,
-        gradient_accumulation_steps=spec.training.batch_size // work.micro_batch_size,
+        gradient_accumulation_steps=work.accumulation,
         gradient_checkpointing=work.gradient_checkpointing,
-        trainable_parameters=trainable_parameters(shape, work),
+        trainable_parameters=trainable(job.shape, work),
         memory=found.estimate,
-        memory_bytes=found.request_bytes,
-        choices=_choices(spec, profiles, shape, found),
-        warnings=_warnings(spec, work.method),
-    )
-
-
-def _choices(spec: FineTuneJobSpec, profiles: Profiles, shape: ModelShape, found: Fit) -> tuple[Choice, ...]:
-    work = found.workload
-    rate, rate_reason = hyperparameters.learning_rate(work.method)
-    precision, precision_reason = _precision(spec, profiles)
-    method_reason = AUTOMATIC[work.method] if spec.technique.method is Method.AUTO else ASKED
-    length_reason = ASKED if spec.training.sequence_length else hyperparameters.sequence_length(spec.task, shape)[1]
-    terms = ", ".join(f"{name} {readable(size)}" for name, size in found.estimate.terms)
-    return (
-        Choice("technique.method", work.method.value, method_reason),
-        Choice("training.precision", precision.value, precision_reason),
-        Choice("training.sequenceLength", str(work.sequence_length), length_reason),
-        Choice("training.microBatchSize", str(work.micro_batch_size), found.micro_batch_reason),
-        Choice("training.gradientCheckpointing", str(work.gradient_checkpointing).lower(), found.checkpointing_reason),
-        Choice(
-            "training.learningRate",
-            f"{spec.training.learning_rate or rate:g}",
-            ASKED if spec.training.learning_rate else rate_reason,
+        limit_bytes=question.machine.device_bytes,
+        memory_bytes=found.host_bytes,
+        duration=time,
+        choices=explanation.choices(
+            found,
+            method_reason=next(c.reason for c in methods.candidates(spec) if c.method is method),
+            length_reason=job.length[1],
+            rate=rate,
+            time=time,
         ),
-        Choice("memory", readable(found.request_bytes), f"predicted peak, requested and limited: {terms}"),
+        warnings=explanation.warnings(found, time),
+        ladder=tuple(rung.change for rung in ladder(found)),
     )
 
 
-def _precision(spec: FineTuneJobSpec, profiles: Profiles) -> tuple[Precision, str]:
-    if spec.training.precision is not None:
-        return spec.training.precision, ASKED
-    if profiles.cpu.bf16:
-        return Precision.BF16, "these processors compute bf16 natively"
-    return Precision.FP32, "bf16 is slow on processors without instructions for it"
-
-
-def _lora(spec: FineTuneJobSpec, shape: ModelShape) -> Lora:
-    given = spec.technique.lora
-    targets = given.target_modules if given else None
-    if targets is None and shape.kind is ModelKind.ENCODER:
-        targets = adapters.ENCODER_TARGETS
-    return Lora(
-        rank=hyperparameters.rank(given),
-        alpha=hyperparameters.alpha(given),
-        dropout=given.dropout if given else 0.0,
-        target_modules=targets or adapters.default_targets(shape),
-    )
-
-
-def _warnings(spec: FineTuneJobSpec, method: Method) -> tuple[str, ...]:
-    warnings = []
-    if method is Method.QLORA:
-        warnings.append("qlora on a cpu saves memory, not time: weights are dequantized in every step")
-    if spec.checkpoints.storage and spec.checkpoints.storage.ephemeral:
-        warnings.append("ephemeral storage goes with the pod: nothing can resume, and artifacts need a destination")
-    return tuple(warnings)
-
-
-def _contradiction(spec: FineTuneJobSpec, shape: ModelShape) -> Refusal | None:
-    length = spec.training.sequence_length
-    if length and length > shape.max_positions:
-        return Refusal(
-            Reason.INVALID_SPEC,
-            f"spec.training.sequenceLength: {length} tokens, but {shape.name} reads at most {shape.max_positions}",
-        )
-    if shape.kind is ModelKind.ENCODER and spec.task is not Task.TEXT_CLASSIFICATION:
-        return Refusal(
-            Reason.UNSUPPORTED,
-            f"spec.task: {spec.task.value} needs a model that generates, and {shape.name} is an encoder; "
-            "take a causal language model or task text-classification",
-        )
-    if spec.training.batch_size % (spec.training.micro_batch_size or 1):
-        return Refusal(
-            Reason.INVALID_SPEC,
-            f"spec.training.microBatchSize: {spec.training.micro_batch_size} does not divide "
-            f"batchSize {spec.training.batch_size}",
-        )
-    return None
-
-
-def _unknown_model(name: str) -> Refusal:
-    like = catalog.nearest(name)
-    hint = f"did you mean {' or '.join(like)}?" if like else "no name in it is like this one."
-    known = ", ".join(model.name for model in catalog.models())
-    return Refusal(
-        Reason.UNKNOWN_MODEL, f"spec.model.name: '{name}' is not in the catalog; {hint} The catalog has: {known}"
-    )
-
-
-def _does_not_fit(spec: FineTuneJobSpec, profiles: Profiles, shape: ModelShape, length: int) -> Refusal:
-    budget = profiles.cpu.memory_bytes
-    asked = Method.LORA if spec.technique.method is Method.AUTO else spec.technique.method
-    need = {
-        method: request_bytes(estimate(shape, smallest(spec=spec, shape=shape, method=method, length=length)))
-        for method in (Method.QLORA, Method.LORA, Method.FULL)
-    }
-    ways = [f"method {method.value} ({readable(size)})" for method, size in need.items() if size <= budget]
-    way_out = f"what fits: {', '.join(ways)}" if ways else "no method fits; take a smaller model or a larger node"
+def _refusal(job: Job, possible: tuple[Machine, ...]) -> Refusal:
+    """Return by how much the job misses where it misses least, and what would fit."""
+    wanted = methods.candidates(job.spec)[0].method
+    asked = (question for machine in possible for question in questions(job, machine) if question.method is wanted)
+    question = min(asked, key=_missing)
+    least, limit = smallest(question), question.machine.device_bytes
+    others = alternatives(job, question.machine)
+    ways_out = " or ".join(f"{one.change} ({readable(one.predicted_bytes)})" for one in others)
     return Refusal(
         Reason.DOES_NOT_FIT,
-        f"{shape.name} with method {asked.value} needs {readable(need[asked])} at least, "
-        f"a cpu pod may have {readable(budget)}; {way_out}",
+        f"{question.shape.name} with method {question.method.value} {_need(question)}; "
+        + (f"what fits: {ways_out}" if ways_out else "nothing in the catalog holds it; take a smaller model"),
+        alternatives=others,
+        least=least,
+        limit_bytes=limit,
+    )
+
+
+def _missing(question: Question) -> tuple[int, int]:
+    """Return by how many bytes a way misses its device, and its node."""
+    beside = needed_beside(question) - question.machine.host_bytes
+    return max(0, smallest(question).peak - question.machine.device_bytes), max(0, beside)
+
+
+def _need(question: Question) -> str:
+    """Say what the job needs at least and what there is."""
+    machine, devices = question.machine, question.sharding.devices
+    need, limit = smallest(question).peak, machine.device_bytes
+    if need <= limit:
+        beside = needed_beside(question)
+        return (
+            f"fits on the devices, but its pod needs {readable(beside)} of the node's memory beside them and may have "
+            f"{readable(machine.host_bytes)}"
+        )
+    each = f" on each of {devices} devices" if devices > 1 else ""
+    where = "a cpu pod" if machine.is_cpu else machine.accelerator.name
+    missing = readable(need - limit)
+    return f"needs {readable(need)} at least{each}, {where} may have {readable(limit)}: {missing} too little"
+
+
+def _until(spec: FineTuneJobSpec) -> tuple[float | None, int | None]:
+    training = spec.training
+    return (None if training.max_steps else training.epochs or 1.0), training.max_steps
+
+
+def _duration(job: Job, found: Fit) -> Duration:
+    tokens, (epochs, max_steps) = job.spec.dataset.tokens, _until(job.spec)
+    count = steps(
+        rows=tokens.rows if tokens else None,
+        batch=job.spec.training.batch_size,
+        epochs=epochs,
+        max_steps=max_steps,
+    )
+    return duration(job.shape, found.workload, found.question.machine, run(found.question, found, count))
+
+
+def _lora(job: Job, method: Method) -> Lora | None:
+    if method in {Method.FULL, Method.PEFT}:
+        return None
+    given = job.spec.technique.lora or Lora()
+    targets = given.target_modules or default_targets(job.shape)
+    return given.model_copy(
+        update={
+            "rank": hyperparameters.rank(given),
+            "alpha": hyperparameters.alpha(given),
+            "target_modules": targets if ALL_LINEAR not in targets else (ALL_LINEAR,),
+        }
     )

@@ -9,7 +9,9 @@ from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.build import children
-from finetune_operator.planning.plan import Plan, Refusal, plan
+from finetune_operator.manifests.supported import unsupported
+from finetune_operator.planning.plan import Plan, plan
+from finetune_operator.planning.refusal import Refusal
 from finetune_operator.reconcile import failure, startup
 from finetune_operator.reconcile.actions import Create, Decision, State, Verdict
 from finetune_operator.reconcile.snapshot import InvalidSpec, Snapshot, Workload
@@ -71,6 +73,8 @@ def _begin(seen: Snapshot, spec: FineTuneJobSpec) -> Decision:
     planned = plan(spec, seen.profiles)
     if isinstance(planned, Refusal):
         return Decision(Verdict(State.REFUSED, planned.reason, planned.message))
+    if (message := unsupported(spec, planned, seen.profiles)) is not None:
+        return Decision(Verdict(State.REFUSED, Reason.UNSUPPORTED, message), plan=planned)
     if seen.missing:
         return Decision(
             startup.missing(seen.missing[0], seen.meta.key.namespace),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from finetune_trainer.contract import ExitReport
 
 from finetune_operator.api.identity import JobKey
+from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import (
     ArtifactStatus,
@@ -12,8 +13,10 @@ from finetune_operator.api.v1alpha1.status import (
     MemoryTerm,
     PlanStatus,
     ResultStatus,
+    SecondsRange,
 )
 from finetune_operator.manifests import names
+from finetune_operator.planning.duration import Duration
 from finetune_operator.planning.plan import Plan
 
 
@@ -21,8 +24,14 @@ def plan_status(plan: Plan) -> PlanStatus:
     """Return the plan as the user reads it."""
     return PlanStatus(
         method=plan.method.value,
-        accelerator=plan.accelerator.value,
+        accelerator=plan.accelerator,
         devices=plan.devices,
+        nodes=plan.nodes,
+        strategy=plan.sharding.strategy.value,
+        zero_stage=plan.sharding.stage if plan.sharding.strategy is Strategy.DEEPSPEED else None,
+        precision=plan.precision.value,
+        sequence_length=plan.sequence_length,
+        gradient_checkpointing=plan.gradient_checkpointing,
         micro_batch_size=plan.micro_batch_size,
         gradient_accumulation_steps=plan.gradient_accumulation_steps,
         memory_bytes=plan.memory_bytes,
@@ -32,7 +41,16 @@ def plan_status(plan: Plan) -> PlanStatus:
         total_parameters=plan.shape.parameters,
         choices=tuple(Choice(name=c.name, value=c.value, reason=c.reason) for c in plan.choices),
         warnings=plan.warnings,
+        seconds=_seconds(plan.duration),
+        cost=None if plan.duration.cost_high is None else round(plan.duration.cost_high, 2),
+        ladder=plan.ladder,
     )
+
+
+def _seconds(duration: Duration) -> SecondsRange | None:
+    if duration.low is None or duration.high is None:
+        return None
+    return SecondsRange(low=round(duration.low), high=round(duration.high))
 
 
 def result_status(key: JobKey, spec: FineTuneJobSpec, report: ExitReport) -> ResultStatus:
@@ -58,8 +76,8 @@ def output_root(key: JobKey, spec: FineTuneJobSpec) -> str:
     """Return where artifacts can be fetched after the pod is gone."""
     storage = spec.checkpoints.storage
     if storage and storage.ephemeral:
-        for to in spec.output.destinations:
-            return f"pvc://{to.claim.name}/{to.claim.path}" if to.claim.path else f"pvc://{to.claim.name}"
+        for claim in (to.claim for to in spec.output.destinations if to.claim):
+            return f"pvc://{claim.name}/{claim.path}" if claim.path else f"pvc://{claim.name}"
         return "pod:/"
     if storage and storage.claim:
         below = "/".join(part for part in (storage.claim.path, names.stem(key)) if part)

@@ -5,12 +5,12 @@ from builders import a_job
 from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.technique import Method
 from finetune_operator.planning import catalog
-from finetune_operator.planning.fitting import request_bytes, smallest
-from finetune_operator.planning.memory import estimate
-from finetune_operator.planning.plan import Plan, Refusal, plan
+from finetune_operator.planning.plan import Plan, plan
 from finetune_operator.planning.profiles import GIB, CpuProfile, Profiles
+from finetune_operator.planning.refusal import Refusal
 
 PHI_MINI = {"name": "microsoft/Phi-3-mini-4k-instruct"}
+ROWS = {"median": 300, "p95": 900, "max": 4000, "rows": 10_000}
 
 
 def planned(profiles=None, **fields) -> Plan:
@@ -25,6 +25,13 @@ def refused(profiles=None, **fields) -> Refusal:
     return answer
 
 
+def chatting(accelerator="nvidia-a100-80gb", model="phi-3-mini", rows=ROWS, **fields):
+    """A chat job on a GPU, and what it knows of its rows."""
+    dataset = {"source": {"claim": {"name": "data", "path": "chat.jsonl"}}, "tokens": rows}
+    hardware = {"accelerator": accelerator} | fields.pop("hardware", {})
+    return {"model": {"name": model}, "task": "chat", "dataset": dataset, "hardware": hardware} | fields
+
+
 def small(gib: float) -> Profiles:
     return Profiles(cpu=CpuProfile(memory_bytes=int(gib * GIB)))
 
@@ -36,13 +43,22 @@ def choice(answer: Plan, name: str):
 def test_a_small_model_gets_lora_and_the_whole_batch_at_once():
     answer = planned()
     assert (answer.method, answer.micro_batch_size, answer.gradient_accumulation_steps) == ("lora", 32, 1)
-    assert answer.epochs == 1.0
-    assert answer.max_steps is None
+    assert (answer.epochs, answer.max_steps) == (1.0, None)
 
 
 def test_every_choice_has_a_reason():
     answer = planned()
-    assert len(answer.choices) == 7
+    assert [c.name for c in answer.choices] == [
+        "technique.method",
+        "training.precision",
+        "distribution",
+        "training.sequenceLength",
+        "training.microBatchSize",
+        "training.gradientCheckpointing",
+        "training.learningRate",
+        "memory",
+        "time",
+    ]
     assert all(c.value and c.reason for c in answer.choices)
 
 
@@ -50,7 +66,6 @@ def test_auto_falls_back_to_qlora_where_lora_does_not_fit():
     answer = planned(model=PHI_MINI, task="chat")
     assert answer.method == "qlora"
     assert "lora does not fit" in choice(answer, "technique.method").reason
-    assert any("saves memory, not time" in warning for warning in answer.warnings)
 
 
 def test_less_memory_gives_smaller_micro_batches_at_the_same_effective_batch():
@@ -60,26 +75,17 @@ def test_less_memory_gives_smaller_micro_batches_at_the_same_effective_batch():
     assert answer.memory_bytes <= 1.3 * GIB
 
 
-def test_checkpointing_is_turned_on_only_where_nothing_fits_without():
-    one_row = {"training": {"batchSize": 1, "sequenceLength": 512}, "technique": {"method": "lora"}}
-    spec, shape = a_job(**one_row), catalog.find("all-MiniLM-L6-v2")
-    least = request_bytes(estimate(shape, smallest(spec=spec, shape=shape, method=Method.LORA, length=512)))
-    tight, roomy = planned(small(least / GIB), **one_row), planned(**one_row)
-    assert (tight.gradient_checkpointing, roomy.gradient_checkpointing) == (True, False)
-    assert "not even one row fits" in choice(tight, "training.gradientCheckpointing").reason
-    assert refused(small(least / GIB - 0.07), **one_row).reason is Reason.DOES_NOT_FIT
-
-
 @pytest.mark.parametrize("wish", [True, False])
 def test_a_wish_about_checkpointing_is_followed(wish):
     answer = planned(training={"gradientCheckpointing": wish})
     assert answer.gradient_checkpointing is wish
-    assert choice(answer, "training.gradientCheckpointing").reason == "asked for"
+    assert choice(answer, "training.gradientCheckpointing").reason.startswith("asked for")
 
 
 def test_what_the_user_fixed_is_kept_and_said_to_be_asked_for():
     answer = planned(
         technique={"method": "full"},
+        distribution={"strategy": "none"},
         training={
             "batchSize": 16,
             "microBatchSize": 4,
@@ -92,10 +98,11 @@ def test_what_the_user_fixed_is_kept_and_said_to_be_asked_for():
     assert (answer.method, answer.micro_batch_size, answer.gradient_accumulation_steps) == ("full", 4, 4)
     assert (answer.sequence_length, answer.learning_rate, answer.precision) == (64, 0.01, "bf16")
     assert (answer.max_steps, answer.epochs) == (7, None)
-    asked = [c.name for c in answer.choices if c.reason == "asked for"]
-    assert set(asked) == {
+    asked = {c.name for c in answer.choices if c.reason == "asked for"}
+    assert asked == {
         "technique.method",
         "training.precision",
+        "distribution",
         "training.sequenceLength",
         "training.microBatchSize",
         "training.learningRate",
@@ -104,7 +111,7 @@ def test_what_the_user_fixed_is_kept_and_said_to_be_asked_for():
 
 def test_full_has_no_adapter_and_trains_every_weight():
     answer = planned(technique={"method": "full"})
-    assert answer.lora is None
+    assert (answer.lora, answer.peft, answer.quantization) == (None, None, None)
     assert answer.trainable_parameters == answer.shape.parameters
 
 
@@ -126,62 +133,176 @@ def test_a_decoder_gets_adapters_on_every_linear_layer():
     assert answer.lora.target_modules == ("all-linear",)
 
 
+def test_another_adapter_of_peft_is_kept():
+    answer = planned(technique={"method": "peft", "peft": {"type": "vera"}})
+    assert (answer.lora, answer.peft.type) == (None, "vera")
+
+
 def test_processors_with_bf16_compute_in_it():
     assert planned(Profiles(cpu=CpuProfile(bf16=True))).precision == "bf16"
 
 
-def test_ephemeral_storage_is_warned_about():
-    answer = planned(checkpoints={"storage": {"ephemeral": {}}})
-    assert any("nothing can resume" in warning for warning in answer.warnings)
+def test_a_card_without_bf16_computes_in_fp16():
+    answer = planned(**chatting("nvidia-t4"))
+    assert answer.precision == "fp16"
+    assert "no bf16" in choice(answer, "training.precision").reason
+
+
+def test_a_job_too_large_for_one_device_is_sharded_over_the_fewest_that_hold_it():
+    answer = planned(**chatting(model="phi-3-medium", technique={"method": "full"}))
+    assert (answer.devices, answer.sharding.strategy, answer.sharding.stage) == (4, "deepspeed", 3)
+    assert answer.memory.peak <= answer.limit_bytes
+    assert "saves" in choice(answer, "distribution").reason
+
+
+def test_a_copy_that_fits_on_each_device_is_not_sharded():
+    answer = planned(**chatting(hardware={"devicesPerNode": 4}))
+    assert (answer.devices, answer.sharding.strategy, answer.sharding.stage) == (4, "ddp", 0)
+
+
+def test_weights_in_fp32_on_more_devices_come_before_weights_in_bf16():
+    fixed = {"devicesPerNode": 4}
+    answer = planned(**chatting(technique={"method": "full"}, hardware=fixed))
+    assert (answer.precision, answer.sharding.strategy) == ("bf16-mixed", "deepspeed")
+
+
+def test_several_nodes_multiply_the_devices():
+    answer = planned(**chatting(technique={"method": "full"}, hardware={"devicesPerNode": 4, "nodes": 2}))
+    assert (answer.devices_per_node, answer.nodes, answer.devices) == (4, 2, 8)
+
+
+def test_where_nothing_else_holds_the_job_it_is_offloaded():
+    answer = planned(**chatting("nvidia-t4", technique={"method": "full"}))
+    assert answer.sharding.offload_optimizer
+    assert answer.memory_bytes > 60 * GIB
+    assert any("offloading" in warning for warning in answer.warnings)
+
+
+def test_auto_hardware_takes_what_is_cheapest_for_the_job():
+    cheap, dear = {"accelerator": "nvidia-l4", "pricePerHour": 0.5}, {"accelerator": "nvidia-l4", "pricePerHour": 5}
+    profiles = Profiles.model_validate({"hardware": {"dear": dear, "cheap": cheap}})
+    answer = planned(profiles, **chatting("auto"))
+    assert (answer.machine.profile, answer.accelerator) == ("cheap", "nvidia-l4")
+    assert answer.duration.cost_high > answer.duration.cost_low > 0
+
+
+def test_auto_hardware_without_any_price_takes_the_fastest():
+    unpriced = {"slow": {"accelerator": "amd-mi210"}, "fast": {"accelerator": "amd-mi300x"}}
+    answer = planned(Profiles.model_validate({"hardware": unpriced}), **chatting("auto"))
+    assert answer.machine.profile == "fast"
+
+
+def test_goal_quality_takes_every_weight_before_fewer_devices():
+    answer = planned(**chatting(technique={"method": "auto", "goals": ["quality"]}))
+    assert answer.method == "full"
+
+
+def test_goal_reduce_memory_computes_activations_again():
+    goal = {"method": "auto", "goals": ["reduce-memory"]}
+    answer = planned(**chatting(technique=goal))
+    assert (answer.method, answer.gradient_checkpointing) == ("qlora", True)
+    assert "goal reduce-memory" in choice(answer, "training.gradientCheckpointing").reason
+
+
+def test_goal_fewer_parameters_takes_vectors():
+    answer = planned(**chatting(technique={"method": "auto", "goals": ["fewer-parameters"]}))
+    assert (answer.method, answer.peft.type) == ("peft", "ia3")
+    assert answer.trainable_parameters < answer.shape.parameters / 1000
+
+
+def test_goal_aggregate_gpu_memory_shards_over_all_devices():
+    goal = {"method": "auto", "goals": ["aggregate-gpu-memory"]}
+    answer = planned(**chatting(technique=goal))
+    assert (answer.devices, answer.sharding.strategy) == (8, "deepspeed")
+
+
+def test_the_way_down_when_memory_runs_out_is_part_of_the_plan():
+    answer = planned(**chatting())
+    assert answer.ladder[0].startswith("microBatchSize")
+    assert answer.ladder[-1] == "method qlora"
+
+
+def test_time_and_cost_follow_from_the_rows():
+    few, many = (planned(**chatting(rows=ROWS | {"rows": count})) for count in (1_000, 100_000))
+    assert few.duration.high < many.duration.low
+    assert few.duration.cost_high < many.duration.cost_high
+
+
+def test_without_a_number_of_rows_time_is_unknown_and_said_to_be():
+    answer = planned()
+    assert (answer.duration.low, answer.duration.cost_low) == (None, None)
+    assert any("dataset.tokens.rows" in warning for warning in answer.warnings)
 
 
 def test_an_unknown_model_is_refused_with_the_nearest_names():
     answer = refused(model={"name": "microsoft/Phi-3-mini"})
     assert answer.reason is Reason.UNKNOWN_MODEL
     assert "microsoft/Phi-3-mini-4k-instruct" in answer.message
-    assert "did you mean" in answer.message
 
 
-def test_a_model_unlike_any_other_is_refused_with_the_whole_catalog():
-    answer = refused(model={"name": "zzzzqqq"})
-    assert "no name in it is like this one" in answer.message
-    assert "finetune.dev/tiny-phi3" in answer.message
+def test_a_model_outside_of_the_catalog_is_planned_by_its_numbers():
+    numbers = {
+        "architecture": "llama",
+        "hiddenSize": 2048,
+        "layers": 16,
+        "attentionHeads": 32,
+        "keyValueHeads": 8,
+        "intermediateSize": 8192,
+        "vocabularySize": 128_256,
+        "tiedEmbeddings": True,
+    }
+    answer = planned(**chatting() | {"model": {"name": "someone/new", "shape": numbers}})
+    assert answer.shape.parameters == catalog.find("llama-3.2-1b").parameters
+
+
+def test_a_model_given_beside_the_job_is_planned_as_it_is():
+    answer = plan(a_job(**chatting()), Profiles(), shape=catalog.find("llama-3.2-1b"))
+    assert answer.shape.name == catalog.find("llama-3.2-1b").name
 
 
 def test_too_large_a_method_is_refused_with_what_would_fit():
     answer = refused(model=PHI_MINI, task="chat", technique={"method": "full"})
     assert answer.reason is Reason.DOES_NOT_FIT
     assert "method full needs" in answer.message
-    assert "what fits: method qlora" in answer.message
+    assert "too little; what fits: technique.method: qlora" in answer.message
+    assert answer.least.peak > answer.limit_bytes
 
 
-def test_where_no_method_fits_the_refusal_says_so():
-    answer = refused(small(1), model=PHI_MINI, task="chat")
-    assert answer.reason is Reason.DOES_NOT_FIT
-    assert "no method fits" in answer.message
+def test_more_than_the_node_holds_beside_its_devices_is_refused_with_that():
+    node = {"accelerator": "nvidia-t4", "memoryBytes": 20 * GIB}
+    profiles = Profiles.model_validate({"hardware": {"small": node}})
+    answer = refused(profiles, **chatting() | {"hardware": {"profile": "small"}}, technique={"method": "full"})
+    assert "its pod needs" in answer.message
+    assert "of the node's memory" in answer.message
 
 
-def test_a_fixed_micro_batch_that_does_not_fit_is_refused():
-    answer = refused(small(1.2), training={"microBatchSize": 32})
-    assert answer.reason is Reason.DOES_NOT_FIT
+def test_where_nothing_fits_the_refusal_says_so():
+    nothing_else = Profiles.model_validate({"hardware": {"t4": {"accelerator": "nvidia-t4"}}})
+    answer = refused(nothing_else, **chatting(model="llama-3.1-70b") | {"hardware": {"profile": "t4"}})
+    assert "take a smaller model" in answer.message
 
 
-def test_a_sequence_longer_than_the_model_reads_is_refused():
+def test_a_sequence_longer_than_an_encoder_reads_is_refused():
     answer = refused(training={"sequenceLength": 1024})
     assert answer.reason is Reason.INVALID_SPEC
     assert "at most 512" in answer.message
 
 
-def test_an_encoder_cannot_chat():
-    answer = refused(task="chat")
-    assert answer.reason is Reason.UNSUPPORTED
-    assert "encoder" in answer.message
+def test_unknown_hardware_is_refused():
+    assert refused(**chatting("nvidia-l5")).reason is Reason.UNKNOWN_HARDWARE
 
 
-def test_a_micro_batch_that_does_not_divide_the_batch_is_refused():
-    answer = refused(training={"batchSize": 30, "microBatchSize": 4})
-    assert answer.reason is Reason.INVALID_SPEC
+def test_where_nothing_is_offered_that_trains_the_refusal_says_so():
+    only_fpga = Profiles.model_validate({"hardware": {"fpga": {"accelerator": "fpga"}}})
+    assert refused(only_fpga, **chatting("auto")).reason is Reason.UNKNOWN_HARDWARE
 
 
 def test_the_same_job_always_gets_the_same_plan():
-    assert planned() == planned()
+    assert planned(**chatting("auto")) == planned(**chatting("auto"))
+
+
+@pytest.mark.parametrize("method", [method for method in Method if method not in {Method.AUTO, Method.PEFT}])
+def test_a_plan_never_fills_more_than_there_is(method):
+    answer = planned(**chatting("nvidia-a10g", technique={"method": method.value}))
+    assert answer.memory.peak <= answer.limit_bytes
+    assert answer.memory_bytes <= answer.machine.host_bytes

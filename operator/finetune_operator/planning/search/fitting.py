@@ -1,95 +1,218 @@
-"""Finds the micro-batch with which a method fits into memory; `fit` is the entry.
+"""Finds the micro-batch with which a method fits on a machine; `fit` is the entry.
 
-Not here: how much memory a workload needs (`planning.memory`).
+Not here: how much memory a workload needs (`planning.memory`), which machine and method to try (`planning.plan`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
-from finetune_operator.api.v1alpha1.technique import Method, Quantization
-from finetune_operator.planning import adapters, hyperparameters
-from finetune_operator.planning.catalog import ModelShape
-from finetune_operator.planning.memory import MIB, MemoryEstimate, Workload, estimate
+from finetune_operator.api.v1alpha1.technique import Goal, Method, Quantization, QuantizationType
+from finetune_operator.api.v1alpha1.training import Precision
+from finetune_operator.planning import hyperparameters
+from finetune_operator.planning.catalog import ModelKind, ModelShape
+from finetune_operator.planning.duration import Run, row_tokens, step_seconds
+from finetune_operator.planning.machines import Machine
+from finetune_operator.planning.memory import device, host, pod
+from finetune_operator.planning.memory.adapters import lora, peft
+from finetune_operator.planning.memory.estimate import MIB, MemoryEstimate
+from finetune_operator.planning.memory.workload import TRAINER, Adapter, Loss, Quantizer, Sharding, Stack, Workload
+
+AS_FAST = 1.03
+"""Times within this factor count as equal: the prediction is no better."""
 
 REQUEST_STEP = 64 * MIB
 """Memory requests are rounded up to this, so that they read well."""
 
+QUANTIZED = frozenset({Method.QLORA, Method.QDORA})
+MAGNITUDES = frozenset({Method.DORA, Method.QDORA})
+WITHOUT_LOGITS = frozenset({Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION})
 
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """A workload that fits, its predicted memory, and why micro-batch and checkpointing came out as they did."""
 
-    workload: Workload
-    estimate: MemoryEstimate
-    micro_batch_reason: str
-    checkpointing_reason: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is looked for: a job of this method and length on this machine, shared in this way."""
+
+    spec: FineTuneJobSpec
+    shape: ModelShape
+    machine: Machine
+    method: Method
+    length: int
+    devices_per_node: int = 1
+    sharding: Sharding
+    precision: Precision
+    stack: Stack = TRAINER
 
     @property
-    def request_bytes(self) -> int:
-        """Bytes that the pod asks for and is limited to."""
-        return request_bytes(self.estimate)
+    def nodes(self) -> int:
+        """Pods of the job."""
+        return self.sharding.devices // self.devices_per_node
 
 
-def request_bytes(predicted: MemoryEstimate) -> int:
-    """Return the predicted peak, rounded up to a readable size."""
-    return -(-predicted.peak // REQUEST_STEP) * REQUEST_STEP
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A workload that fits, and its predicted memory."""
+
+    question: Question
+    workload: Workload
+    estimate: MemoryEstimate
+    host_bytes: int
+    """Memory that the pod asks for."""
 
 
-def fit(*, spec: FineTuneJobSpec, shape: ModelShape, method: Method, length: int, budget: int) -> Fit | None:
-    """Return the largest micro-batch that fits into the budget (bytes), without checkpointing if that is possible."""
-    wish = spec.training.gradient_checkpointing
-    for checkpointing in (False, True) if wish is None else (wish,):
-        for size in _micro_batches(spec):
-            workload = replace(
-                smallest(spec=spec, shape=shape, method=method, length=length),
-                micro_batch_size=size,
-                gradient_checkpointing=checkpointing,
-            )
-            predicted = estimate(shape, workload)
-            if request_bytes(predicted) <= budget:
-                why = _checkpointing_reason(wish=wish, checkpointing=checkpointing)
-                return Fit(workload, predicted, _batch_reason(spec, size), why)
-    return None
+def request_bytes(predicted: int) -> int:
+    """Return predicted bytes, rounded up to a readable size."""
+    return -(-predicted // REQUEST_STEP) * REQUEST_STEP
 
 
-def smallest(*, spec: FineTuneJobSpec, shape: ModelShape, method: Method, length: int) -> Workload:
-    """Return the workload of the method that needs least: one row at a time, with checkpointing."""
-    quantization = spec.technique.quantization or Quantization()
-    lora = spec.technique.lora
-    targets = (lora.target_modules if lora else None) or adapters.default_targets(shape)
-    return Workload(
-        method=method,
-        quantization=(quantization.type, quantization.double_quant) if method is Method.QLORA else None,
-        adapter=None if method is Method.FULL else adapters.adapter(shape, hyperparameters.rank(lora), targets),
-        micro_batch_size=spec.training.micro_batch_size or 1,
-        sequence_length=length,
-        gradient_checkpointing=spec.training.gradient_checkpointing is not False,
-        generative=spec.task is not Task.TEXT_CLASSIFICATION,
+def fit(question: Question) -> Fit | None:
+    """Return the way that takes least time; of those that take about as long the one that needs least memory."""
+    found = tuple(_fitting(question))
+    if not found:
+        return None
+    if question.machine.is_cpu:
+        return found[0]
+    times = {id(one): step_seconds(question.shape, one.workload, question.machine, run(question, one)) for one in found}
+    fastest = min(times.values())
+    return min((one for one in found if times[id(one)] <= fastest * AS_FAST), key=lambda one: one.estimate.peak)
+
+
+def run(question: Question, found: Fit, steps: int | None = None) -> Run:
+    """Return what a run's duration follows from."""
+    tokens, work = question.spec.dataset.tokens, found.workload
+    return Run(
+        steps=steps,
+        devices_per_node=question.devices_per_node,
+        nodes=question.nodes,
+        host_bytes=found.host_bytes,
+        row_tokens=row_tokens(work.sequence_length, work.micro_batch_size, tokens),
     )
 
 
-def _micro_batches(spec: FineTuneJobSpec) -> tuple[int, ...]:
-    """Return the sizes to try, largest first: each divides the effective batch."""
-    if spec.training.micro_batch_size:
-        return (spec.training.micro_batch_size,)
-    batch = spec.training.batch_size
-    return tuple(size for size in range(batch, 0, -1) if batch % size == 0)
+def _fitting(question: Question) -> Iterator[Fit]:
+    """Return every micro-batch that fits, largest first, without checkpointing and then with it."""
+    base = step(question)
+    for checkpointing in _checkpointing(question.spec):
+        for size in micro_batches(question.spec, question.sharding.devices):
+            work = of_size(question, base, size, checkpointing=checkpointing)
+            predicted = predict(question, work)
+            needs = pod_bytes(question, work, predicted)
+            if _fits(question.machine, predicted, needs):
+                yield Fit(question=question, workload=work, estimate=predicted, host_bytes=needs)
 
 
-def _batch_reason(spec: FineTuneJobSpec, size: int) -> str:
-    if spec.training.micro_batch_size:
-        return "asked for"
-    if size == spec.training.batch_size:
-        return "the whole batch fits at once"
-    count = spec.training.batch_size // size
-    return f"the largest that fits; {count} of them make one step of {spec.training.batch_size} rows"
+def _checkpointing(spec: FineTuneJobSpec) -> tuple[bool, ...]:
+    """Return what to try: what was asked for, or what the goal asks for."""
+    if spec.training.gradient_checkpointing is not None:
+        return (spec.training.gradient_checkpointing,)
+    return (True,) if Goal.REDUCE_MEMORY in spec.technique.goals else (False, True)
 
 
-def _checkpointing_reason(*, wish: bool | None, checkpointing: bool) -> str:
-    if wish is not None:
-        return "asked for"
-    if checkpointing:
-        return "without it not even one row fits; costs about a third more time"
-    return "activations fit; recomputing them would only cost time"
+def smallest(question: Question) -> MemoryEstimate:
+    """Return what the job needs at least in this way: one row at a time, with checkpointing."""
+    training = question.spec.training
+    size = training.micro_batch_size or 1
+    checkpointing = training.gradient_checkpointing is not False
+    return predict(question, of_size(question, step(question), size, checkpointing=checkpointing))
+
+
+def needed_beside(question: Question) -> int:
+    """Return the memory of the pod that the smallest form of the job needs."""
+    return pod_bytes(question, step(question), smallest(question))
+
+
+def predict(question: Question, work: Workload) -> MemoryEstimate:
+    """Return the predicted memory of one process."""
+    if question.machine.is_cpu:
+        return host.estimate(question.shape, work)
+    return device.estimate(question.shape, work)
+
+
+def pod_bytes(question: Question, work: Workload, predicted: MemoryEstimate) -> int:
+    """Return the memory that the pod asks for: on a CPU the process itself, else what runs beside the devices."""
+    if question.machine.is_cpu:
+        return request_bytes(predicted.peak)
+    return request_bytes(pod.beside_devices(question.shape, work, question.devices_per_node))
+
+
+def _fits(machine: Machine, predicted: MemoryEstimate, needs: int) -> bool:
+    if machine.is_cpu:
+        return needs <= machine.host_bytes
+    return predicted.peak <= machine.device_bytes and needs <= machine.host_bytes
+
+
+def micro_batches(spec: FineTuneJobSpec, devices: int) -> Iterator[int]:
+    """Return the sizes to try, largest first: each divides the effective batch evenly over all devices."""
+    batch, fixed = spec.training.batch_size, spec.training.micro_batch_size
+    if fixed is not None:
+        yield from (fixed,) if batch % (fixed * devices) == 0 else ()
+    elif batch % devices == 0:
+        share = batch // devices
+        yield from (size for size in range(share, 0, -1) if share % size == 0)
+
+
+def of_size(question: Question, base: Workload, size: int, *, checkpointing: bool) -> Workload:
+    """Return the step with so many rows at once, and as many of them as make the effective batch."""
+    accumulation = max(1, question.spec.training.batch_size // (size * question.sharding.devices))
+    return replace(base, micro_batch_size=size, accumulation=accumulation, gradient_checkpointing=checkpointing)
+
+
+def step(question: Question) -> Workload:
+    """Return one step of the job, of one row."""
+    spec, stack = question.spec, question.stack
+    half = question.precision is not Precision.FP32
+    deepspeed = question.sharding.strategy is Strategy.DEEPSPEED
+    narrow = 2 if half and deepspeed else 4  # DeepSpeed casts adapters down with the model
+    preference = spec.task is Task.PREFERENCE
+    return Workload(
+        method=question.method,
+        quantizer=quantizer(spec, question.method, stack),
+        adapter=adapter(spec, question.shape, question.method),
+        micro_batch_size=1,
+        sequence_length=question.length,
+        sequences_per_row=2 if preference else 1,
+        precision=question.precision,
+        adapter_bytes=stack.adapter_bytes or narrow,
+        optimizer=spec.training.optimizer,
+        loss=stack.loss or loss(spec.task, question.shape),
+        reference=preference and question.method is Method.FULL,  # with an adapter the base itself is the reference
+        stack=stack if not deepspeed else replace(stack, autocast=False),
+        sharding=question.sharding,
+    )
+
+
+def loss(task: Task, shape: ModelShape) -> Loss:
+    """Return how the trainer computes the loss of a task."""
+    if task in WITHOUT_LOGITS or (task is Task.QUESTION_ANSWERING and shape.kind is ModelKind.ENCODER):
+        return Loss.NONE
+    return Loss.FULL if task is Task.PREFERENCE or shape.kind is ModelKind.ENCODER_DECODER else Loss.FUSED
+
+
+def quantizer(spec: FineTuneJobSpec, method: Method, stack: Stack) -> Quantizer | None:
+    """Return how frozen weights are stored."""
+    if stack.quantizer is not None:
+        return stack.quantizer
+    if method not in QUANTIZED:
+        return None
+    asked = spec.technique.quantization or Quantization()
+    if asked.type is QuantizationType.INT8:
+        return Quantizer.INT8
+    return Quantizer.NF4_DOUBLE if asked.double_quant else Quantizer.NF4
+
+
+def adapter(spec: FineTuneJobSpec, shape: ModelShape, method: Method) -> Adapter | None:
+    """Return the size of the adapter; None where every weight learns."""
+    if method is Method.FULL:
+        return None
+    technique = spec.technique
+    if method is Method.PEFT:
+        asked_peft = technique.peft or hyperparameters.AUTOMATIC_PEFT
+        return peft.peft(shape, asked_peft.type, asked_peft.options)
+    asked = technique.lora
+    names = (asked.target_modules if asked else None) or lora.default_targets(shape)
+    size = lora.dora if method in MAGNITUDES else lora.lora
+    found = size(shape, hyperparameters.rank(asked), names, dropout=bool(asked and asked.dropout))
+    return lora.with_embeddings(shape, found, asked.modules_to_save) if asked and asked.modules_to_save else found

@@ -1,0 +1,201 @@
+"""What contradicts the model, the hardware or itself, whatever the memory; `shape` and `contradiction` are the entries.
+
+Not here: what the schema alone can tell (`api`), what does not fit (`planning.plan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from finetune_operator.api.v1alpha1.hardware import Offload, Strategy
+from finetune_operator.api.v1alpha1.pretrained import Shape
+from finetune_operator.api.v1alpha1.reasons import Reason
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
+from finetune_operator.api.v1alpha1.storage import OutputFormat
+from finetune_operator.api.v1alpha1.technique import LoraVariant, Method, PeftType, Quantization, QuantizationType
+from finetune_operator.api.v1alpha1.training import Precision
+from finetune_operator.planning import catalog
+from finetune_operator.planning.catalog import ModelKind, ModelShape
+from finetune_operator.planning.machines import Machine
+from finetune_operator.planning.memory.adapters.lora import ALL_LINEAR
+from finetune_operator.planning.refusal import Refusal
+
+ENCODER_TASKS = frozenset({Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING})
+SEQUENCE_TASKS = frozenset({Task.TRANSLATION, Task.QUESTION_ANSWERING, Task.INSTRUCTION})
+"""What an encoder-decoder is trained for: one text in, another out."""
+
+EXPERTS = frozenset({"mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4"})
+"""Architectures with several MLPs a layer, beside those that say so in their name."""
+
+HALF = frozenset({Precision.BF16, Precision.BF16_MIXED})
+
+
+def shape(spec: FineTuneJobSpec) -> ModelShape | Refusal:
+    """Return the model's numbers: the spec's own, else the catalog's."""
+    name = spec.model.name
+    if spec.model.shape is not None:
+        architecture = spec.model.shape.architecture
+        if "moe" in architecture or architecture in EXPERTS:
+            return Refusal(
+                Reason.UNSUPPORTED,
+                f"spec.model.shape.architecture: '{architecture}' has experts, whose memory is not planned; "
+                "take a dense model",
+            )
+        return catalog.from_config(_as_config(name, spec.model.shape))
+    return catalog.find(name) or _unknown_model(name)
+
+
+def contradiction(spec: FineTuneJobSpec, model: ModelShape, machine: Machine) -> Refusal | None:
+    """Return the first thing that cannot be."""
+    for check in (_hardware, _task, _targets, _technique, _length, _precision, _batch):
+        for message in check(spec, model, machine):
+            unsupported = check in (_hardware, _task, _technique)
+            return Refusal(Reason.UNSUPPORTED if unsupported else Reason.INVALID_SPEC, message)
+    return None
+
+
+Check = Callable[[FineTuneJobSpec, ModelShape, Machine], Iterator[str]]
+
+
+def _hardware(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> Iterator[str]:
+    if machine.accelerator.inference_only:
+        yield (
+            f"spec.hardware: {machine.accelerator.name} computes inference only: no library trains a language model on "
+            "an FPGA; train on cpu or a GPU and run the exported model there"
+        )
+    if not machine.device_counts or not machine.node_counts:
+        yield (
+            f"spec.hardware: {machine.name} does not offer {spec.hardware.nodes or 1} nodes with "
+            f"{spec.hardware.devices_per_node or 1} devices each; ask for fewer"
+        )
+    elif machine.is_cpu and spec.distribution.offload not in {None, Offload()}:
+        yield "spec.distribution.offload: on a cpu everything lies in the node's memory already; remove offload"
+    elif spec.distribution.strategy is Strategy.NONE and machine.device_counts[0] * machine.node_counts[0] > 1:
+        yield "spec.distribution.strategy: none uses one device; set auto, or devicesPerNode: 1 and nodes: 1"
+
+
+def _task(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
+    if model.kind is ModelKind.ENCODER and spec.task not in ENCODER_TASKS:
+        yield (
+            f"spec.task: {spec.task.value} needs a model that generates, and {model.name} is an encoder; "
+            "take a causal language model or task text-classification"
+        )
+    if model.kind is ModelKind.ENCODER_DECODER and spec.task not in SEQUENCE_TASKS:
+        yield (
+            f"spec.task: {model.name} turns one text into another; {spec.task.value} needs a causal language model or "
+            "an encoder; take one, or task translation"
+        )
+
+
+def _targets(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
+    """Look for names that PEFT would not find; of a model outside of the catalog the names are not known."""
+    lora = spec.technique.lora
+    if lora is None or lora.target_modules is None or catalog.find(model.name) is None:
+        return
+    linears = (*model.linears, *model.decoder_linears)
+    for name in lora.target_modules:
+        if name != ALL_LINEAR and not any(one.matches(name) or one.name == name for one in linears):
+            known = ", ".join(dict.fromkeys(one.name for one in linears))
+            yield f"spec.technique.lora.targetModules: '{name}' is no matrix of {model.name}; take all-linear or {known}"
+
+
+def _technique(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
+    technique, path = spec.technique, "spec.technique"
+    variant = technique.lora.variant if technique.lora else LoraVariant.LORA
+    stored = (technique.quantization or Quantization()).type
+    if variant is LoraVariant.LOFTQ and stored is not QuantizationType.NF4:
+        yield f"{path}.lora.variant: loftq makes up for nf4 weights only, not {stored.value}; set olora, or type: nf4"
+    if variant is LoraVariant.LOFTQ and technique.method is Method.QDORA:
+        yield f"{path}.lora.variant: loftq is worked out for LoRA alone; set method: qlora, or variant: olora"
+    if variant is LoraVariant.LOFTQ and OutputFormat.MERGED in spec.output.formats:
+        yield "spec.output.formats: merged: loftq makes up for what quantization lost, which merged weights have"
+    if variant is LoraVariant.ORTHOGONAL and technique.method in {Method.QLORA, Method.QDORA}:
+        yield f"{path}.lora.variant: orthogonal cannot start from quantized weights; set olora, or method: lora"
+    if technique.peft is None:
+        return
+    kind, asked = technique.peft.type, f"{path}.peft.type: {technique.peft.type.value}"
+    if kind is PeftType.TRAINABLE_TOKENS and "token_indices" not in technique.peft.options:
+        yield f"{path}.peft.options.token_indices: {kind.value} needs the tokens that learn, such as '32001,32002'"
+    if kind is PeftType.PREFIX_TUNING and spec.training.gradient_checkpointing:
+        yield f"{asked} keeps keys and values, which gradient checkpointing throws away; remove gradientCheckpointing"
+    heads = MISFITS.get((kind, model.kind), {})
+    if spec.task in heads:
+        yield f"{asked} cannot serve {spec.task.value} with {model.name}: {heads[spec.task]}"
+
+
+NO_HEAD = "it trains no head, and this task needs a new one; set ia3, or method: lora"
+SHIFTED = "virtual tokens shift the places of the answers; set prefix-tuning, or method: lora"
+NO_END = "the answer stands at the last token, which is not found behind virtual tokens; set prefix-tuning"
+
+_NEEDS_HEAD = {Task.TEXT_CLASSIFICATION: NO_HEAD, Task.TOKEN_CLASSIFICATION: NO_HEAD}
+_IN_PLACE = {Task.TOKEN_CLASSIFICATION: SHIFTED}
+
+MISFITS: Mapping[tuple[PeftType, ModelKind], Mapping[Task, str]] = {
+    (PeftType.TRAINABLE_TOKENS, ModelKind.ENCODER): {**_NEEDS_HEAD, Task.QUESTION_ANSWERING: NO_HEAD},
+    (PeftType.TRAINABLE_TOKENS, ModelKind.DECODER): _NEEDS_HEAD,
+    (PeftType.PROMPT_TUNING, ModelKind.ENCODER): {**_IN_PLACE, Task.QUESTION_ANSWERING: SHIFTED},
+    (PeftType.PROMPT_TUNING, ModelKind.DECODER): {**_IN_PLACE, Task.TEXT_CLASSIFICATION: NO_END},
+    (PeftType.P_TUNING, ModelKind.ENCODER): {**_IN_PLACE, Task.QUESTION_ANSWERING: SHIFTED},
+    (PeftType.P_TUNING, ModelKind.DECODER): {**_IN_PLACE, Task.TEXT_CLASSIFICATION: NO_END},
+}
+"""Adapters of PEFT that run with a task's head and learn nothing, or read the wrong place."""
+
+
+def _length(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
+    length = spec.training.sequence_length
+    if length and model.learned_positions and length > model.max_positions:
+        yield f"spec.training.sequenceLength: {length} tokens, but {model.name} reads at most {model.max_positions}"
+
+
+def _precision(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> Iterator[str]:
+    asked = spec.training.precision
+    if asked in HALF and not machine.is_cpu and not machine.accelerator.bf16:
+        yield f"spec.training.precision: {machine.accelerator.name} has no bf16; set fp16, or leave it out"
+    if asked is Precision.FP16 and machine.is_cpu:
+        yield "spec.training.precision: fp16 does not train on a cpu; set bf16 or fp32, or leave it out"
+
+
+def _batch(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> Iterator[str]:
+    training = spec.training
+    if training.batch_size % (training.micro_batch_size or 1):
+        yield (
+            f"spec.training.microBatchSize: {training.micro_batch_size} does not divide batchSize {training.batch_size}"
+        )
+    counts = [devices * nodes for devices in machine.device_counts for nodes in machine.node_counts]
+    if counts and all(training.batch_size % ((training.micro_batch_size or 1) * count) for count in counts):
+        yield (
+            f"spec.training.batchSize: {training.batch_size} rows a step cannot be divided among {counts[0]} devices"
+            + (f" in parts of {training.micro_batch_size}" if training.micro_batch_size else "")
+            + "; make it a multiple"
+        )
+
+
+def _as_config(name: str, given: Shape) -> dict[str, object]:
+    """Write the spec's numbers as a config.json would."""
+    config: dict[str, object] = {
+        "_name_or_path": name,
+        "model_type": given.architecture,
+        "hidden_size": given.hidden_size,
+        "num_hidden_layers": given.layers,
+        "num_attention_heads": given.attention_heads,
+        "num_key_value_heads": given.key_value_heads or given.attention_heads,
+        "intermediate_size": given.intermediate_size,
+        "vocab_size": given.vocabulary_size,
+        "tie_word_embeddings": given.tied_embeddings,
+        "max_position_embeddings": given.max_positions or UNLIMITED,
+    }
+    return config | ({"head_dim": given.head_dim} if given.head_dim else {})
+
+
+UNLIMITED = 1_048_576
+"""Positions of a model that says nothing: the longest that a job can ask for."""
+
+
+def _unknown_model(name: str) -> Refusal:
+    like = catalog.nearest(name)
+    hint = f"did you mean {' or '.join(like)}?" if like else "no name in it is like this one."
+    return Refusal(
+        Reason.UNKNOWN_MODEL,
+        f"spec.model.name: '{name}' is not in the catalog of {len(catalog.models())} models; {hint} "
+        "Any other model works with its numbers in spec.model.shape",
+    )

@@ -1,0 +1,170 @@
+"""Predicts the memory of one process on a GPU by term; `estimate` is the entry.
+
+The peak is the largest of four moments: weights loaded; logits or a layer's gradients in the backward pass; all
+gradients at its end; the optimizer's step. The terms are those of that moment, and add up to it.
+
+Not here: bytes at rest (`planning.memory.states`), what a layer keeps (`planning.memory.layers`), a process on a CPU
+(`planning.memory.host`).
+"""
+
+from __future__ import annotations
+
+from finetune_operator.api.v1alpha1.hardware import Strategy
+from finetune_operator.planning.catalog import ModelKind, ModelShape
+from finetune_operator.planning.memory import layers
+from finetune_operator.planning.memory.estimate import MemoryEstimate
+from finetune_operator.planning.memory.states import States, dequantized, states
+from finetune_operator.planning.memory.workload import Loss, Workload
+
+GB = 1_000_000_000
+
+CONTEXT = 1 * GB
+"""CUDA context, cuBLAS' workspace and loaded kernels of one process (0.3 to 0.6 GB and more on older releases)."""
+
+COMMUNICATION = 500_000_000
+"""NCCL's channels of one process, where there is more than one (0.3 to 1 GB)."""
+
+FRAGMENTATION = 0.05
+"""Blocks that the caching allocator holds and cannot use, as a part of what is live."""
+
+LOGIT_BYTES = {
+    # 16-bit logits, an fp32 copy, its log-softmax or gradient; a shifted copy; no fp32
+    Loss.FULL: 12,
+    Loss.SHIFTED: 16,
+    Loss.HALF: 8,
+}
+
+PLAIN_LOGIT_VALUES = 3
+"""Logits, their log-softmax and its gradient, where nothing lifts them to fp32: T5 leaves that to autocast."""
+
+FUSED_ROWS = 4096
+FUSED_COLUMNS = 32768
+"""Rows and columns of logits that a fused loss holds at a time, however small the vocabulary (TRL's tile)."""
+
+
+FINAL_BYTES = 8
+"""Bytes a value of the last norm's input and output."""
+
+FLOAT = 4
+
+GRADIENTS_STAGE = 2
+"""The ZeRO stage that divides gradients too."""
+
+
+def estimate(shape: ModelShape, work: Workload) -> MemoryEstimate:
+    """Return the predicted peak of one process on its device."""
+    held = states(shape, work)
+    live = max(_moments(shape, work, held), key=lambda terms: sum(terms.values()))
+    constant = CONTEXT + (COMMUNICATION if work.sharding.devices > 1 else 0)
+    live = {**live, "fragmentation": FRAGMENTATION * sum(live.values()), "context": float(constant)}
+    return MemoryEstimate(terms=tuple((name, round(size)) for name, size in live.items() if round(size)))
+
+
+def live_bytes(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of live tensors at the peak, without the allocator's and the context's share."""
+    return max(sum(terms.values()) for terms in _moments(shape, work, states(shape, work)))
+
+
+def _moments(shape: ModelShape, work: Workload, held: States) -> tuple[dict[str, float], ...]:
+    rest = {"weights": held.weights, "adapter": held.adapter, "optimizer": held.optimizer, "buffers": held.buffers}
+    rest["reference"] = held.reference
+    backward = {
+        "gradients": held.gradients if work.accumulation > 1 else 0.0,
+        **_activations(shape, work),
+        "gathered": held.gathered,
+        "cast": _cast(shape, work),
+    }
+    lowest = {
+        "gradients": held.gradients * (1.0 if work.accumulation > 1 else _above_lowest(shape, work)),
+        **_inside(shape, work),
+        "gathered": held.gathered,
+    }
+    end = {"gradients": held.gradients, "gathered": held.gathered, "last gradient": _last_gradient(shape, work)}
+    return (
+        {"weights": held.loading},
+        {**rest, **backward},
+        {**rest, **lowest},
+        {**rest, **end},
+        {**rest, "gradients": held.gradients, "step": held.step},
+    )
+
+
+def _activations(shape: ModelShape, work: Workload) -> dict[str, float]:
+    """Return what is held when the backward pass needs most: at its start for logits, or inside of the last layer."""
+    depth, layer = shape.layers + shape.decoder_layers, _layer(shape, work)
+    kept = depth * (layers.checkpoint(shape, work) * work.tokens if work.gradient_checkpointing else layer)
+    others = kept if work.gradient_checkpointing else kept - layer
+    inside = _inside(shape, work)
+    inside |= {"activations": others + inside["activations"], "head gradient": _head_gradient(shape, work)}
+    return max({"activations": kept, "logits": _logits(shape, work)}, inside, key=lambda terms: sum(terms.values()))
+
+
+def _inside(shape: ModelShape, work: Workload) -> dict[str, float]:
+    """Return what is held inside of one layer: all that it keeps, and gradients or a written-out weight in passing."""
+    layer, weight = _layer(shape, work), dequantized(shape, work)
+    beside = layers.beside_dequantized(shape, work) * work.tokens if weight else 0.0
+    passing = _passing(shape, work)
+    if beside + weight > passing:
+        return {"activations": layer + beside, "dequantized": weight}
+    return {"activations": layer + passing}
+
+
+def _layer(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes that one layer keeps."""
+    return layers.saved(shape, work) * work.tokens + layers.updates(work)
+
+
+def _passing(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes in passing inside of a layer: gradients, or a weight that is computed again."""
+    passing = max(layers.in_flight(shape, work) * work.tokens, layers.recomputed_weights(work))
+    return passing + layers.scaled(work) * work.tokens
+
+
+def _above_lowest(shape: ModelShape, work: Workload) -> float:
+    """Return the part of the gradients that is there when the backward pass comes to the lowest layer."""
+    if work.adapter is not None:
+        return 1 - 1 / (shape.layers + shape.decoder_layers)
+    below = sum(one.weights for one in shape.linears) + (0 if shape.tied else shape.vocabulary * shape.hidden)
+    return max(0.0, 1 - below / shape.parameters)
+
+
+def _logits(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of the loss and of the last norm below it."""
+    tokens, last = work.tokens, FINAL_BYTES * work.tokens * shape.hidden
+    if work.loss is Loss.NONE:
+        return 0.0
+    if work.loss is Loss.FUSED:
+        tile = work.width * min(tokens, FUSED_ROWS) * FUSED_COLUMNS
+        head = 0
+        if work.trains_head:  # its gradient in fp32, and then as the weight is
+            head = (FLOAT + (work.trained_width if work.trained_width < FLOAT else 0)) * shape.vocabulary * shape.hidden
+        return float(tile + head + last + 2 * FLOAT * tokens * shape.hidden)
+    capped = work.width if shape.model_type in layers.CAPPED else 0
+    lifts = shape.kind is not ModelKind.ENCODER_DECODER or layers.autocasts(work)
+    each = LOGIT_BYTES[work.loss] if lifts else PLAIN_LOGIT_VALUES * work.width
+    return float((each + capped) * tokens * shape.vocabulary + last)
+
+
+def _head_gradient(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of the output head's gradient, which waits for the rest of the pass unless it is shared out."""
+    if not work.trains_head or work.loss is Loss.NONE or work.sharding.stage >= GRADIENTS_STAGE:
+        return 0.0
+    return float(work.trained_width * shape.vocabulary * shape.hidden)
+
+
+def _cast(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of the 16-bit copies that autocast makes of fp32 weights, one layer's under FSDP."""
+    if not work.mixed or work.sharding.strategy is Strategy.FSDP:
+        return 0.0
+    return float(work.width * shape.parameters)
+
+
+def _last_gradient(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of a gradient that is made before it is added to its like: the embedding's, the largest.
+
+    The first of its kind becomes the gradient itself; a head with the same weights has one already.
+    """
+    alone = work.accumulation == 1 and not shape.tied and work.sharding.strategy is not Strategy.DEEPSPEED
+    if not work.trains_head or alone:
+        return 0.0
+    return float(work.trained_width * shape.vocabulary * shape.hidden)

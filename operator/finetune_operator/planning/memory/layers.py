@@ -1,0 +1,237 @@
+"""Bytes that autograd keeps between a layer's forward and its backward pass, per token, as today's modules save them.
+
+`c` is the width of a value that layers pass on (2 in bf16 and fp16). Frozen weights need no input of their own, so an
+adapter keeps less than full fine-tuning does. Counted tensor by tensor on real modules: tests/fake.
+
+Not here: logits and everything outside the layers (`planning.memory.device`).
+"""
+
+from __future__ import annotations
+
+from finetune_operator.planning.catalog import Group, Layout, ModelKind, ModelShape, Norm
+from finetune_operator.planning.memory.workload import Attention, Quantizer, Workload
+
+FLOAT = 4
+DROPOUT_MASK = 1
+
+FUSED_ROTARY = frozenset({Layout.PHI3, Layout.PHI3_SMALL, Layout.QWEN, Layout.GPT_NEOX})
+"""Families that project queries, keys and values at once and rotate copies of queries and keys."""
+
+COPIED_OUTPUT = frozenset({Layout.PHI3, Layout.PHI, Layout.GPT_NEOX})
+"""Families that rotate a part of each head and join it to the rest: a flash kernel's output comes in the order of the
+joined heads, and is copied for the next matrix."""
+
+SHARED_NORM_INPUT = frozenset({Layout.GPT_NEOX, Layout.FALCON})
+"""Families whose norms of a layer read the same values, because MLP and attention run side by side."""
+
+ALWAYS_MASKED = frozenset({Layout.FALCON})
+"""Families that hand the kernel a mask even where nothing is padded."""
+
+CAPPED = frozenset({"gemma2"})
+"""Model types that squeeze attention scores by a tanh, whose result is kept."""
+
+WIDE_NORMS = ("gemma",)
+"""Beginnings of model types that multiply a norm's result in fp32."""
+
+SLIDING_SHARE = {"gemma3_text": 5 / 6, "gemma3": 5 / 6}
+"""Part of the layers with a sliding window, where it is not all of them."""
+
+PYTHON_GELU = frozenset({Layout.PHI, Layout.GPT2})
+PYTHON_GELU_VALUES = 4
+"""Values that `gelu_new` keeps, being written as several operations."""
+
+LIFTED_GELU_VALUES = 7
+"""The same under autocast, which computes powers in fp32."""
+
+SIDES = 2
+"""Stacks of an encoder-decoder; its decoder has a second attention, with a norm and a dropout of its own."""
+
+
+def saved(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes that one layer keeps for one token, weights' updates aside."""
+    learned = _inputs(shape, work) if work.trains_all else 0.0
+    return learned + _norms(shape, work) + _attention(shape, work) + _mlp(shape, work) + _adapter(shape, work)
+
+
+def updates(work: Workload) -> float:
+    """Return the bytes that one layer keeps for its weights' updates, whatever the number of tokens."""
+    adapter = work.adapter
+    if adapter is None:
+        return 0.0
+    return float(work.adapter_width * adapter.weight_values + work.width * adapter.square_values)
+
+
+def recomputed_weights(work: Workload) -> float:
+    """Return the bytes in passing while a layer computes its weights' update again."""
+    return float(FLOAT * work.adapter.weight_in_flight) if work.adapter else 0.0
+
+
+def checkpoint(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes that a checkpointed layer keeps for one token: its input."""
+    return float(_stream(work) * shape.hidden)
+
+
+def in_flight(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of a token's gradients in passing, at the widest place of a layer's backward pass.
+
+    That is in the MLP: the gradients of its inner values, those of a fused gate joined, and of the stream, and what an
+    adapter of fp32 weights lifts; or the scores, where they are kept.
+    """
+    fused = any(one.width_out > shape.intermediate for one in shape.linears if one.group is Group.MLP_IN)
+    gated = 3 * shape.intermediate if fused else 2 * shape.intermediate + shape.hidden
+    widest = work.width * (gated if shape.gated else shape.intermediate)
+    if work.adapter and work.casts_adapter_input:
+        lifted = work.adapter.largest_input
+        widest += FLOAT * (lifted if autocasts(work) else max(lifted, work.adapter.largest_output))
+    elif work.adapter and not shape.gated:
+        widest += work.width * work.adapter.largest_input
+    scores = FLOAT * shape.heads * work.sequence_length if work.stack.attention is Attention.EAGER else 0
+    return float(max(widest, scores))
+
+
+def scaled(work: Workload) -> float:
+    """Return the bytes of a token's results in passing while an adapter scales them."""
+    return float(FLOAT * work.adapter.scaled_in_flight) if work.adapter else 0.0
+
+
+def beside_dequantized(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of a token's values in passing while a quantized matrix of the MLP is written out."""
+    return float(work.width * (shape.intermediate + shape.hidden))
+
+
+def autocasts(work: Workload) -> bool:
+    """Whether the step computes in 16 bits, whatever its tensors are."""
+    return work.stack.autocast and work.width < FLOAT
+
+
+def _stream(work: Workload) -> int:
+    """Return the width of the residual stream: a normalised fp32 weight keeps it in fp32."""
+    return FLOAT if work.mixed else work.width
+
+
+def _beside(shape: ModelShape) -> float:
+    """Return how many attentions a layer has on the average beside its first."""
+    return 1 / SIDES if shape.kind is ModelKind.ENCODER_DECODER else 0.0
+
+
+def _side_by_side(shape: ModelShape) -> bool:
+    """Whether attention and MLP read the result of one norm."""
+    return shape.norms_per_layer == 1
+
+
+def _norms(shape: ModelShape, work: Workload) -> float:
+    c, count = work.width, shape.norms_per_layer + _beside(shape)
+    wide = FLOAT if work.mixed or shape.model_type.startswith(WIDE_NORMS) else c
+    if shape.norm is Norm.LAYERNORM:
+        lifted = autocasts(work) and not work.mixed
+        shared = shape.layout in SHARED_NORM_INPUT and not lifted
+        one = FLOAT if lifted else _stream(work)
+        return float(shape.hidden * one * (1 if shared else count)) + _dropout(shape)
+    one = FLOAT + (c if shape.kind is ModelKind.ENCODER_DECODER else 0)  # in fp32; T5 multiplies what it was given
+    learned = (wide, FLOAT if wide == FLOAT and not work.mixed else c) if work.trains_all else (0, 0)
+    heads = shape.query_width + shape.kv_width if shape.qk_norm else 0
+    return float(count * shape.hidden * (one + learned[0]) + heads * (one + learned[1])) + _dropout(shape)
+
+
+def _inputs(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of what matrices read: their own gradients need it."""
+    c, places = work.width, 1 if _side_by_side(shape) else 2
+    reads = c * shape.hidden * (places + _beside(shape))
+    if work.mixed or (shape.norm is Norm.LAYERNORM and autocasts(work)):  # a norm's result in fp32, cast by each
+        groups = {Group.ATTENTION_IN, Group.MLP_IN}
+        reads = c * sum(one.width_in for one in shape.linears if one.group in groups)
+    return float(reads + c * shape.intermediate) + _copied_output(shape, work)
+
+
+def _copied_output(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of the attention's output beside what the kernel keeps of it."""
+    kernel = work.stack.attention is not Attention.EAGER
+    share = (1 - _masked_share(shape, work) if shape.layout in COPIED_OUTPUT else 0.0) if kernel else 1.0
+    return share * work.width * shape.query_width
+
+
+def _attention(shape: ModelShape, work: Workload) -> float:
+    masked = _masked_share(shape, work)
+    one = masked * _masked(shape, work) + (1 - masked) * _plain(shape, work)
+    if work.stack.attention is Attention.EAGER:
+        one = 3 * work.width * shape.query_width + _score(shape, work) * shape.heads * work.sequence_length
+    return one * (1 + _beside(shape)) + _distances(shape, work)
+
+
+def _score(shape: ModelShape, work: Workload) -> int:
+    """Return the bytes that are kept of a score: its softmax, and that cast or dropped out."""
+    if shape.kind is not ModelKind.DECODER:
+        return (FLOAT if autocasts(work) else work.width) + work.width + DROPOUT_MASK
+    return FLOAT + (2 if shape.model_type in CAPPED else 1) * work.width
+
+
+def _masked_share(shape: ModelShape, work: Workload) -> float:
+    """Return the part of the layers whose kernel gets a mask: those whose window is shorter than a sequence."""
+    if shape.layout in ALWAYS_MASKED or work.stack.attention is Attention.PADDED:
+        return 1.0
+    slides = shape.sliding_window is not None and work.sequence_length >= shape.sliding_window
+    return SLIDING_SHARE.get(shape.model_type, 1.0) if slides else 0.0
+
+
+def _plain(shape: ModelShape, work: Workload) -> float:
+    """Return what a flash kernel keeps: its inputs, its output, and one log-sum-exp a head."""
+    return _projected(shape, work, repeated=False) + work.width * shape.query_width + FLOAT * shape.heads
+
+
+def _masked(shape: ModelShape, work: Workload) -> float:
+    """Return what a kernel with a mask keeps: heads that share keys and values get copies; and a row of the mask."""
+    repeated = shape.layout not in ALWAYS_MASKED
+    kept = _projected(shape, work, repeated=repeated) + work.width * shape.query_width + FLOAT * shape.heads
+    return kept + work.width * work.sequence_length
+
+
+def _projected(shape: ModelShape, work: Workload, *, repeated: bool) -> float:
+    c, query, key = work.width, shape.query_width, shape.kv_width
+    if repeated and key < query:
+        return float(3 * c * query)
+    # rotated copies beside the whole, of which the value is a view
+    return float(c * (query + 2 * key) + (c * (query + key) if shape.layout in FUSED_ROTARY else 0))
+
+
+def _distances(shape: ModelShape, work: Workload) -> float:
+    """Return the bytes of T5's table of distances, which each layer keeps, for all rows together."""
+    if shape.kind is not ModelKind.ENCODER_DECODER:
+        return 0.0
+    rows = 1 if work.stack.attention is Attention.PADDED else work.micro_batch_size  # a mask makes each row's its own
+    return work.width * shape.heads * work.sequence_length / rows
+
+
+def _mlp(shape: ModelShape, work: Workload) -> float:
+    if shape.gated:
+        values = 3  # gate, up, activated gate
+    elif shape.layout in PYTHON_GELU and not work.stack.fused_activation:
+        values = LIFTED_GELU_VALUES if autocasts(work) else PYTHON_GELU_VALUES
+    else:
+        values = 1
+    return float(work.width * shape.intermediate * values)
+
+
+def _adapter(shape: ModelShape, work: Workload) -> float:
+    adapter = work.adapter
+    if adapter is None:
+        return 0.0
+    narrow = adapter.uncast_inputs if _quantized_keep_inputs(work) else 0
+    size = work.adapter_width * adapter.inner_values + work.width * adapter.outputs + FLOAT * adapter.wide_values
+    if work.casts_adapter_input or adapter.dropout:
+        size += work.adapter_width * adapter.copied_inputs + work.width * narrow
+    else:
+        size += work.width * max(adapter.distinct_inputs, narrow)
+        size += round(_copied_output(shape, work)) if adapter.after_attention else 0
+    return float(size + (DROPOUT_MASK * adapter.copied_inputs if adapter.dropout else 0))
+
+
+def _quantized_keep_inputs(work: Workload) -> bool:
+    return work.quantizer is Quantizer.INT8 or (work.quantizer is not None and work.stack.keeps_inputs)
+
+
+def _dropout(shape: ModelShape) -> float:
+    """Masks of hidden dropouts, where the architecture drops out; T5 also drops out inside of its MLP."""
+    if shape.kind is ModelKind.DECODER:
+        return 0.0
+    inner = shape.intermediate if shape.kind is ModelKind.ENCODER_DECODER else 0
+    return float(DROPOUT_MASK * ((2 + _beside(shape)) * shape.hidden + inner))

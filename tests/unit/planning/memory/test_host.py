@@ -1,0 +1,117 @@
+"""What a process on a CPU needs, against measured runs of the trainer, and what holds for every step."""
+
+import csv
+import dataclasses
+import pathlib
+
+import pytest
+from any_workloads import a_workload_of, an_adapter, workloads
+from finetune_operator.api.v1alpha1.technique import Method, PeftType
+from finetune_operator.api.v1alpha1.training import Precision
+from finetune_operator.planning import catalog
+from finetune_operator.planning.memory import host
+from finetune_operator.planning.memory.estimate import MIB
+from finetune_operator.planning.memory.workload import Loss, Quantizer
+from hypothesis import given
+from hypothesis import strategies as some
+
+MINILM = catalog.find("all-minilm-l6-v2")
+TINY = catalog.find("tiny-phi3")
+QUANTIZERS = {"nf4": Quantizer.NF4_DOUBLE, "int8": Quantizer.INT8}
+MEASURED = list(csv.DictReader((pathlib.Path(__file__).parents[3] / "data/cpu_memory.csv").read_text().splitlines()))
+
+
+@pytest.mark.parametrize("row", MEASURED, ids=lambda row: "/".join(list(row.values())[:5]))
+def test_a_measured_run_stays_within_the_prediction_which_is_not_far_above(row):
+    """Peak resident memory of whole runs of the trainer, on two cores; see bench/."""
+    shape, (method, *quantization) = catalog.find(row["model"]), row["method"].split("-")
+    work = a_workload_of(
+        shape,
+        Method(method),
+        quantizer=QUANTIZERS[quantization[0]] if quantization else None,
+        micro_batch_size=int(row["micro_batch"]),
+        sequence_length=int(row["sequence_length"]),
+        precision=Precision.FP32,
+        loss=Loss.NONE if row["task"] == "text-classification" else Loss.FUSED,
+    )
+    assert 1.0 <= host.estimate(shape, work).peak / (float(row["peak_mib"]) * MIB) <= 1.2
+
+
+def test_runs_of_many_kinds_were_measured():
+    assert len({(row["model"], row["task"], row["method"]) for row in MEASURED}) >= 10
+
+
+def peak(shape, work, **facts):
+    return host.estimate(shape, dataclasses.replace(work, **facts)).peak
+
+
+@given(workloads(), some.integers(1, 64))
+def test_a_larger_micro_batch_never_needs_less(step, other):
+    shape, work = step
+    small, large = sorted((work.micro_batch_size, other))
+    needs = [peak(shape, work, micro_batch_size=size) for size in (small, large)]
+    assert needs[0] <= needs[1]
+
+
+@given(workloads())
+def test_checkpointing_never_needs_more(step):
+    shape, work = step
+    assert peak(shape, work, gradient_checkpointing=True) <= peak(shape, work, gradient_checkpointing=False)
+
+
+@given(workloads())
+def test_terms_add_up_and_never_fall_below_the_stack(step):
+    found = host.estimate(*step)
+    assert found.peak == sum(size for _name, size in found.terms) > host.CLASSIFICATION_STACK
+
+
+def terms(shape, method=Method.LORA, **facts):
+    facts = {"precision": Precision.FP32} | facts
+    return dict(host.estimate(shape, a_workload_of(shape, method, **facts)).terms)
+
+
+def test_a_classifier_has_no_logits_and_needs_a_smaller_stack():
+    classifying, chatting = terms(TINY, loss=Loss.NONE), terms(TINY)
+    assert "logits" not in classifying
+    assert classifying["stack"] < chatting["stack"]
+
+
+def test_quantized_weights_bring_their_library():
+    quantized = terms(TINY, Method.QLORA)
+    assert quantized["stack"] - terms(TINY)["stack"] == host.QUANTIZATION_STACK
+    assert quantized["weights"] < terms(TINY)["weights"]
+    assert quantized["dequantized"] > 0
+
+
+def test_an_encoders_scores_grow_with_the_square_of_the_length():
+    short, long = (terms(MINILM, sequence_length=length)["activations"] for length in (512, 1024))
+    assert long > 3 * short
+    decoder = [terms(TINY, sequence_length=length)["activations"] for length in (512, 1024)]
+    assert decoder[1] == pytest.approx(2 * decoder[0], rel=0.01)
+
+
+def test_checkpointing_keeps_inputs_of_layers_and_one_layer():
+    plain, checkpointed = (terms(MINILM, gradient_checkpointing=wish)["activations"] for wish in (False, True))
+    inputs = 4 * MINILM.layers * 4 * 512 * MINILM.hidden
+    assert checkpointed - inputs == pytest.approx(plain / MINILM.layers, rel=0.001)
+
+
+def test_a_weights_update_is_kept_for_every_layer():
+    loha = an_adapter(TINY, Method.PEFT, PeftType.LOHA)
+    few = {"sequence_length": 8, "micro_batch_size": 1}
+    written, none = (
+        terms(TINY, Method.PEFT, adapter=adapter, **few)["activations"]
+        for adapter in (loha, dataclasses.replace(loha, weight_values=0))
+    )
+    assert written - none == 4 * TINY.layers * loha.weight_values
+
+
+def test_full_fine_tuning_has_no_adapter():
+    assert "adapter" not in terms(TINY, Method.FULL)
+
+
+def test_an_encoder_decoder_counts_the_layers_of_both_sides():
+    t5 = catalog.find("t5-small")
+    one_side = t5.model_copy(update={"decoder_layers": 0})
+    both, one = (terms(shape, Method.FULL, sequence_length=8)["activations"] for shape in (t5, one_side))
+    assert both == 2 * one
