@@ -1,16 +1,18 @@
-"""How the operator starts, or says why it cannot. A process of its own: libraries read the environment at import."""
+"""How the operator starts, or says why it cannot, and how its commands are called."""
 
 import os
 import socket
 import subprocess
 import sys
 
-from finetune_operator.runtime.cli import CANNOT_START
+import pytest
+from finetune_operator.runtime.cli import CANNOT_START, COMMANDS, main
 
 ENDS_WITHIN = 30
 """Seconds, of which the imports take one or two."""
 
 
+# A process of its own: libraries read the environment at import.
 def start(config, **environment):
     command = [sys.executable, "-m", "finetune_operator", "--config", str(config)]
     clean = {name: value for name, value in os.environ.items() if name != "KUBERNETES_SERVICE_HOST"}
@@ -36,3 +38,26 @@ def test_without_a_cluster_the_way_out_is_named(tmp_path):
     ended = start(config, KUBECONFIG=str(tmp_path / "none"))
     assert ended.returncode == CANNOT_START
     assert "set KUBECONFIG" in ended.stderr
+
+
+def test_the_help_names_the_commands(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"finetune_operator {name}" in " ".join(text.split()) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_its_own_help(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: finetune_operator {name} " in capsys.readouterr().out
+
+
+def test_a_word_that_is_no_command_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["plann"])
+    assert ended.value.code == 2
+    assert "plann" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""What a person asks without a cluster: `plan.main` plans a job, `catalog.main` shows what plans are made of."""

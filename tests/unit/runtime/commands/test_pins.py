@@ -1,0 +1,161 @@
+"""What pins do to a job."""
+
+import pytest
+from finetune_operator.planning.memory.workload import Attention, Loading, Loss, Quantizer, Stack
+from finetune_operator.runtime.commands import pins
+from finetune_operator.runtime.commands.complaints import BadInput
+
+
+def applied(*texts, **spec):
+    return pins.parse(texts).applied(spec)
+
+
+SPEC = {
+    "a short name stands for its field": (["rank=16"], {"technique": {"lora": {"rank": 16}}}),
+    "the last pin of a name counts": (["rank=16", "rank=4"], {"technique": {"lora": {"rank": 4}}}),
+    "words stand between commas": (
+        ["targetModules=q_proj, v_proj"],
+        {"technique": {"lora": {"targetModules": ["q_proj", "v_proj"]}}},
+    ),
+    "a switch is true or false": (["gradientCheckpointing=false"], {"training": {"gradientCheckpointing": False}}),
+    "an accelerator is found in any letter case": (["accelerator=A100-80G"], {"hardware": {"accelerator": "a100-80g"}}),
+    "nf4 is told apart from nf4 with quantized scales": (
+        ["quantization=nf4"],
+        {"technique": {"quantization": {"type": "nf4", "doubleQuant": False}}},
+    ),
+    "a format that jobs cannot ask for is not in the spec": (
+        ["method=qlora", "quantization=gptq-int4"],
+        {"technique": {"method": "qlora"}},
+    ),
+    "any field has a path": (
+        ["training.packing=true", "spec.technique.peft.options.r=4"],
+        {"training": {"packing": True}, "technique": {"peft": {"options": {"r": 4}}}},
+    ),
+    "micro-batch, accumulation and devices make the batch": (
+        ["microBatchSize=2", "gradientAccumulation=3", "devicesPerNode=4", "nodes=2"],
+        {"training": {"microBatchSize": 2, "batchSize": 48}, "hardware": {"devicesPerNode": 4, "nodes": 2}},
+    ),
+    "accumulation alone is on one device": (
+        ["microBatchSize=2", "gradientAccumulation=3", "batchSize=6"],
+        {"training": {"microBatchSize": 2, "batchSize": 6}, "hardware": {"devicesPerNode": 1, "nodes": 1}},
+    ),
+    "the usual batch is rounded up to a multiple": (
+        ["microBatchSize=3", "devicesPerNode=4"],
+        {"training": {"microBatchSize": 3, "batchSize": 36}, "hardware": {"devicesPerNode": 4}},
+    ),
+    "nothing offloaded is nothing to say of one device": (
+        ["strategy=none", "offloadOptimizer=none"],
+        {"distribution": {"strategy": "none"}},
+    ),
+    "an offload is said of those who do it": (
+        ["strategy=deepspeed", "offloadOptimizer=cpu"],
+        {"distribution": {"strategy": "deepspeed", "offload": {"optimizer": "cpu"}}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("texts", "want"), SPEC.values(), ids=SPEC)
+def test_a_pin_is_a_field_of_the_spec(texts, want):
+    assert applied(*texts) == want
+
+
+ROOM = {
+    "another method needs no adapter and no goals": (
+        ["method=full"],
+        {"technique": {"method": "auto", "goals": ["quality"], "lora": {"rank": 8}, "quantization": {"type": "nf4"}}},
+        {"technique": {"method": "full"}},
+    ),
+    "the adapter of a method stays": (
+        ["method=dora"],
+        {"technique": {"lora": {"rank": 8}, "peft": {"type": "ia3"}}},
+        {"technique": {"lora": {"rank": 8}, "method": "dora"}},
+    ),
+    "steps take the place of epochs": (["maxSteps=5"], {"training": {"epochs": 2}}, {"training": {"maxSteps": 5}}),
+    "hardware is named once": (
+        ["accelerator=cpu"],
+        {"hardware": {"profile": "big", "nodes": 2}},
+        {"hardware": {"accelerator": "cpu", "nodes": 2}},
+    ),
+    "another strategy has no stage": (
+        ["strategy=fsdp"],
+        {"distribution": {"strategy": "deepspeed", "zeroStage": 2}},
+        {"distribution": {"strategy": "fsdp"}},
+    ),
+    "one device offloads nothing": (
+        ["strategy=none"],
+        {"distribution": {"strategy": "deepspeed", "offload": {"optimizer": "cpu"}}},
+        {"distribution": {"strategy": "none"}},
+    ),
+    "a batch that the job names stays": (
+        ["microBatchSize=3"],
+        {"training": {"batchSize": 8}},
+        {"training": {"batchSize": 8, "microBatchSize": 3}},
+    ),
+    "what is null is replaced": (["rank=2"], {"technique": None}, {"technique": {"lora": {"rank": 2}}}),
+    "what is not there needs no room": (["profile=big"], {"hardware": None}, {"hardware": {"profile": "big"}}),
+}
+
+
+@pytest.mark.parametrize(("texts", "spec", "want"), ROOM.values(), ids=ROOM)
+def test_a_job_makes_room_for_a_pin(texts, spec, want):
+    assert applied(*texts, **spec) == want
+
+
+def test_a_job_is_not_changed_by_pins():
+    spec = {"technique": {"lora": {"rank": 8}}}
+    assert pins.parse(["rank=16", "method=full"]).applied(spec) != spec
+    assert spec == {"technique": {"lora": {"rank": 8}}}
+
+
+def test_traits_of_the_software_go_to_the_stack():
+    texts = ["attention=eager", "loss=shifted", "autocast=false", "adapterBytes=2", "fusedActivation=true"]
+    texts += ["keepsInputs=true", "loading=whole", "quantization=gptq-int4"]
+    assert pins.parse(texts).stack == Stack(
+        attention=Attention.EAGER,
+        loss=Loss.SHIFTED,
+        autocast=False,
+        adapter_bytes=2,
+        fused_activation=True,
+        keeps_inputs=True,
+        loading=Loading.WHOLE,
+        quantizer=Quantizer.GPTQ,
+    )
+    assert pins.parse(["quantization=int8"]).stack == Stack()
+
+
+WRONG = {
+    "methode=lora": "there is no such pin; did you mean method?",
+    "zzz=1": "known are accelerator, adapterBytes,",
+    "method": "write it as name=value",
+    "=1": "write it as name=value",
+    "rank=": "write it as name=value",
+    "method=lroa": "must be one of auto, full, lora, qlora, dora, qdora, peft, not 'lroa'",
+    "rank=x": "must be a whole number, not 'x'",
+    "epochs=x": "must be a number, not 'x'",
+    "autocast=yes": "must be one of true, false, not 'yes'",
+    "adapterBytes=3": "must be one of 2, 4, not '3'",
+    "attention=sdpa": "must be one of flash, eager",
+}
+
+
+@pytest.mark.parametrize(("text", "want"), WRONG.items())
+def test_what_is_not_known_is_answered_with_what_is(text, want):
+    with pytest.raises(BadInput, match=want.replace("?", r"\?")):
+        pins.parse([text])
+
+
+def test_accumulation_needs_a_micro_batch():
+    with pytest.raises(BadInput, match="says nothing without microBatchSize"):
+        applied("gradientAccumulation=2")
+
+
+def test_accumulation_and_batch_have_to_agree():
+    with pytest.raises(BadInput, match="2 rows x 2 x 1 devices are 4, and batchSize is 5"):
+        applied("gradientAccumulation=2", "microBatchSize=2", "batchSize=5")
+
+
+def test_every_pin_is_explained_in_a_line_and_goes_somewhere():
+    for name, meaning in pins.described():
+        assert len(meaning) <= 95, name
+        pin = pins.PINS[name]
+        assert bool(pin.spec) + bool(pin.stack) == (name != "gradientAccumulation"), name
