@@ -1,0 +1,165 @@
+"""The models that are counted: the published configurations, and how a model is made from one without any memory.
+
+Dropout inside attention is off where a fused kernel computes it, because such a kernel keeps a seed and no mask. Other
+dropout stays as published.
+
+Not here: adapters and quantization (`techniques.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+
+EAGER = "eager"
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A published model: transformers' classes, and the values of its config.json that decide its size."""
+
+    config: str
+    values: dict[str, Any]
+    model: str = "AutoModelForCausalLM"
+    attention_dropout: str = "attention_dropout"
+    all_linear: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    query_and_value: tuple[str, ...] = ("q_proj", "v_proj")
+    embedding_and_head: tuple[str, ...] = ("embed_tokens", "lm_head")
+
+
+PHI3 = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
+
+
+def _shape(vocabulary: int, hidden: int, intermediate: int, *, layers: int, heads: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "intermediate_size": intermediate,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads[0],
+        "num_key_value_heads": heads[1],
+    }
+
+
+def _phi3(shape: dict[str, Any], **values: Any) -> Architecture:
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    return Architecture("Phi3Config", shape | tokens | values, all_linear=PHI3, query_and_value=("qkv_proj",))
+
+
+ARCHITECTURES = {
+    "phi-3-mini": _phi3(
+        _shape(32064, 3072, 8192, layers=32, heads=(32, 32)), sliding_window=2047, max_position_embeddings=4096
+    ),
+    "phi-3-medium": _phi3(
+        _shape(32064, 5120, 17920, layers=40, heads=(40, 10)), sliding_window=2047, max_position_embeddings=4096
+    ),
+    "phi-4-mini": _phi3(
+        _shape(200064, 3072, 8192, layers=32, heads=(24, 8)),
+        tie_word_embeddings=True,
+        sliding_window=262144,
+        max_position_embeddings=131072,
+    ),
+    "llama-3.1-8b": Architecture("LlamaConfig", _shape(128256, 4096, 14336, layers=32, heads=(32, 8))),
+    "llama-3.2-1b": Architecture(
+        "LlamaConfig",
+        _shape(128256, 2048, 8192, layers=16, heads=(32, 8)) | {"head_dim": 64, "tie_word_embeddings": True},
+    ),
+    "llama-3.2-3b": Architecture(
+        "LlamaConfig",
+        _shape(128256, 3072, 8192, layers=28, heads=(24, 8)) | {"head_dim": 128, "tie_word_embeddings": True},
+    ),
+    "mistral-7b": Architecture(
+        "MistralConfig", _shape(32768, 4096, 14336, layers=32, heads=(32, 8)) | {"sliding_window": None}
+    ),
+    "qwen2.5-7b": Architecture("Qwen2Config", _shape(152064, 3584, 18944, layers=28, heads=(28, 4))),
+    "qwen3-8b": Architecture("Qwen3Config", _shape(151936, 4096, 12288, layers=36, heads=(32, 8)) | {"head_dim": 128}),
+    "gemma-2-9b": Architecture(
+        "Gemma2Config",
+        _shape(256000, 3584, 14336, layers=42, heads=(16, 8)) | {"head_dim": 256, "tie_word_embeddings": True},
+    ),
+    "gemma-3-4b": Architecture(
+        "Gemma3TextConfig",
+        _shape(262208, 2560, 10240, layers=34, heads=(8, 4))
+        | {"head_dim": 256, "sliding_window": 1024, "tie_word_embeddings": True},
+    ),
+    "phi-2": Architecture(
+        "PhiConfig",
+        _shape(51200, 2560, 10240, layers=32, heads=(32, 32)) | {"partial_rotary_factor": 0.4, "resid_pdrop": 0.1},
+        all_linear=("q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2"),
+    ),
+    "stablelm-base-alpha-3b": Architecture(
+        "GPTNeoXConfig",
+        {
+            "vocab_size": 50688,
+            "hidden_size": 4096,
+            "intermediate_size": 16384,
+            "num_hidden_layers": 16,
+            "num_attention_heads": 32,
+            "rotary_pct": 0.25,
+            "max_position_embeddings": 4096,
+        },
+        all_linear=("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
+        query_and_value=("query_key_value",),
+        embedding_and_head=("embed_in", "embed_out"),
+    ),
+    "falcon-7b": Architecture(
+        "FalconConfig",
+        {
+            "vocab_size": 65024,
+            "hidden_size": 4544,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 71,
+            "multi_query": True,
+            "parallel_attn": True,
+            "bias": False,
+            "new_decoder_architecture": False,
+        },
+        all_linear=("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"),
+        query_and_value=("query_key_value",),
+        embedding_and_head=("word_embeddings", "lm_head"),
+    ),
+    "bert-base": Architecture(
+        "BertConfig",
+        {"num_labels": 2},
+        model="AutoModelForSequenceClassification",
+        attention_dropout="attention_probs_dropout_prob",
+        all_linear=("query", "key", "value", "dense"),
+        query_and_value=("query", "value"),
+        embedding_and_head=("word_embeddings",),
+    ),
+    "t5-base": Architecture(
+        "T5Config",
+        {
+            "vocab_size": 32128,
+            "d_model": 768,
+            "d_ff": 3072,
+            "num_layers": 12,
+            "num_heads": 12,
+            "decoder_start_token_id": 0,
+        },
+        model="AutoModelForSeq2SeqLM",
+        all_linear=("q", "k", "v", "o", "wi", "wo"),
+        query_and_value=("q", "v"),
+        embedding_and_head=("shared", "lm_head"),
+    ),
+}
+
+
+def build(name: str, *, dtype: torch.dtype, attention: str, layers: int | None = None) -> torch.nn.Module:
+    """Make the model on the meta device, with fewer layers if asked."""
+    architecture = ARCHITECTURES[name]
+    config = getattr(transformers, architecture.config)(**architecture.values)
+    if attention != EAGER and hasattr(config, architecture.attention_dropout):
+        setattr(config, architecture.attention_dropout, 0.0)
+    if layers:
+        config.num_hidden_layers = layers
+        if hasattr(config, "num_decoder_layers"):
+            config.num_decoder_layers = layers
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:layers]
+    config.use_cache = False
+    with torch.device("meta"):
+        return getattr(transformers, architecture.model).from_config(config, dtype=dtype, attn_implementation=attention)

@@ -1,0 +1,58 @@
+"""The planner predicts a step's memory to within 5 % of what is counted, for models and methods of every kind.
+
+Each case counts afresh on fake tensors, in seconds. The rows of `tests/data/fake_memory.csv` were counted the same way.
+"""
+
+import pytest
+from case import Case
+from measure import measure
+from planner import predicted
+
+TOLERANCE = 0.05
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning"),
+]
+
+LORA = {"method": "lora"}
+QLORA = {"method": "qlora", "quant": "nf4", "adapter_dtype": "bf16"}
+CHECKPOINTED = {"checkpointing": True}
+FUSED = {"loss": "fused"}
+AUTOCAST = {"precision": "bf16-autocast"}
+
+CASES = {
+    "LoRA on a fused Phi-3, checkpointed": Case("phi-3-mini", **LORA, **CHECKPOINTED, **FUSED, seq=2048),
+    "LoRA on a fused Phi-3": Case("phi-3-mini", **LORA, **FUSED, micro_batch=2, seq=768),
+    "full fine-tuning of Phi-3": Case("phi-3-mini", method="full", **FUSED, micro_batch=4, seq=1024),
+    "QLoRA on Phi-3-medium, checkpointed": Case("phi-3-medium", **QLORA, **CHECKPOINTED, **FUSED, seq=1024),
+    "LoRA on a tied Llama with all logits": Case("llama-3.2-3b", **LORA, micro_batch=2, seq=1024),
+    "LoRA in bf16 on Llama": Case("llama-3.2-3b", **LORA, **FUSED, adapter_dtype="bf16", micro_batch=4, seq=1024),
+    "LoRA on queries and values of Llama": Case("llama-3.1-8b", **LORA, **FUSED, targets="qv", micro_batch=2, seq=1024),
+    "LoRA on Llama under autocast": Case("llama-3.2-3b", **LORA, **AUTOCAST, **FUSED, micro_batch=4, seq=1024),
+    "DoRA on Llama": Case("llama-3.2-3b", method="dora", **FUSED, seq=2048),
+    "DoRA on Llama, checkpointed": Case("llama-3.2-3b", method="dora", **CHECKPOINTED, **FUSED, seq=2048),
+    "QLoRA on Llama": Case("llama-3.1-8b", **QLORA, **FUSED, seq=1024),
+    "full fine-tuning of a small Llama": Case("llama-3.2-1b", method="full", **CHECKPOINTED, **FUSED, seq=2048),
+    "full fine-tuning in fp32 under autocast": Case(
+        "llama-3.2-1b", method="full", precision="mixed", **FUSED, seq=2048
+    ),
+    "LoRA on Qwen with norms of its heads": Case("qwen3-8b", **LORA, **CHECKPOINTED, **FUSED, micro_batch=2, seq=1024),
+    "LoRA on Gemma with capped scores": Case("gemma-2-9b", **LORA, **CHECKPOINTED, **FUSED, seq=1024),
+    "LoRA on Phi-2": Case("phi-2", **LORA, **FUSED, micro_batch=2, seq=768),
+    "LoRA on GPT-NeoX": Case("stablelm-base-alpha-3b", **LORA, **FUSED, micro_batch=2, seq=768),
+    "full fine-tuning of BERT": Case("bert-base", method="full", micro_batch=64, seq=256),
+    "LoRA on BERT": Case("bert-base", **LORA, micro_batch=64, seq=256),
+    "LoRA on T5": Case("t5-base", **LORA, micro_batch=8, seq=256),
+    "padded rows": Case("llama-3.2-3b", **LORA, **FUSED, attention="sdpa-masked", micro_batch=4, seq=1024),
+    "scores that are kept": Case("llama-3.2-3b", **LORA, **FUSED, attention="eager", micro_batch=2, seq=512),
+    "IA3 on Llama": Case("llama-3.2-3b", method="ia3", micro_batch=4, seq=768),
+    "prompt tuning of Llama": Case("llama-3.2-3b", method="prompt-tuning", micro_batch=4, seq=768),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_prediction_is_close_to_the_count(case):
+    counted = measure(case).peak_bytes
+
+    assert predicted(case) == pytest.approx(counted, rel=TOLERANCE)
