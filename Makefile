@@ -42,8 +42,8 @@ test-api: venv ## tests of the API's rules on a real API server (15 s; first tim
 	@$(CLUSTER) control-plane-bin > /dev/null
 	@$(PYTEST) -q tests/integration
 
-test-trainer: venv-trainer ## tests of the trainer that train (about 5 minutes)
-	@.venv-trainer/bin/pytest -q tests/trainer
+test-trainer: venv-trainer ## tests of the trainer that train, and memory counted on fake tensors (about 10 minutes)
+	@.venv-trainer/bin/pytest -q tests/trainer tests/fake
 
 test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart

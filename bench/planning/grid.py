@@ -23,7 +23,7 @@ DORA: Settings = {"method": "dora"}
 QLORA: Settings = {"method": "qlora", "quant": "nf4", "adapter_dtype": "bf16"}
 """Adapters in bf16, as TRL makes them on quantized weights."""
 PREPARED: Settings = QLORA | {"quant": "nf4-prepared", "precision": "bf16-autocast"}
-"""As this project's trainer runs it."""
+"""As PEFT's recipe has it, which this project's trainer leaves out."""
 
 METHODS = (FULL, LORA, LORA | {"adapter_dtype": "bf16"}, LORA | {"targets": "qv"}, DORA, QLORA)
 
@@ -75,7 +75,8 @@ def other_tasks() -> Iterator[Settings]:
 def precisions() -> Iterator[Settings]:
     """Steps under autocast, as transformers runs them with bf16=True."""
     mixed = {"precision": "mixed"}
-    kinds = (LORA | AUTOCAST, FULL | AUTOCAST, DORA | AUTOCAST, PREPARED, LORA | mixed, FULL | mixed)
+    trained = (LORA | AUTOCAST, FULL | AUTOCAST, DORA | AUTOCAST, QLORA | AUTOCAST)
+    kinds = (*trained, PREPARED, LORA | mixed, FULL | mixed)
     yield from every(models(*FIRST), kinds, CHECKPOINTING, sizes((1, 2048), (4, 1024)), FUSED)
     yield from every(models("llama-3.2-3b"), kinds, CHECKPOINTING, sizes((2, 768)), HEADS[1:])
     others = models(*SMALL, "qwen3-8b", "gemma-2-9b")
@@ -121,7 +122,7 @@ def published() -> Iterator[Settings]:
 def trainer() -> Iterator[Settings]:
     """As this project's trainer runs a chat: padded rows, autocast, TRL's head, fused AdamW."""
     runs = AUTOCAST | PADDED | {"loss": "fused", "optimizer": "adamw-fused"}
-    yield from every(models(*FIRST, *SMALL, *LARGE), (LORA | runs, PREPARED | runs), CHECKPOINTING, sizes((4, 1024)))
+    yield from every(models(*FIRST, *SMALL, *LARGE), (LORA | runs, QLORA | runs), CHECKPOINTING, sizes((4, 1024)))
 
 
 def every(*dimensions: object) -> Iterator[Settings]:

@@ -4,7 +4,7 @@
     PYTHONPATH=operator:trainer:tests/fake .venv/bin/python bench/planning/score.py [word ...]
 
 Only lines with all the words are printed. A plus is a prediction above the count. Adapters beside frozen fp32 weights
-are left out: the planner keeps frozen weights in 16 bits.
+are left out: the trainer keeps frozen weights in 16 bits.
 
 Not here: counting (`tests/fake/measure.py`).
 """
@@ -41,7 +41,7 @@ def main(words: list[str]) -> None:
 
 def can_be_planned(case: Case) -> bool:
     """Tell whether a job can ask for the step."""
-    return case.precision != "mixed" or case.method == "full"
+    return case.method == "full" or (case.precision != "mixed" and case.quant != "nf4-prepared")
 
 
 def kind(case: Case) -> str:

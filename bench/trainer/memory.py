@@ -14,6 +14,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 STEPS = 20
 ROWS = 400
@@ -38,7 +39,7 @@ class Case:
         return f"{self.model}/{self.task}/{self.method}{bits}/b{self.batch}/s{self.length}"
 
 
-MINILM, PHI3 = "all-minilm-l6-v2", "tiny-phi3"
+MINILM, PHI3, T5 = "all-minilm-l6-v2", "tiny-phi3", "tiny-t5"
 METHODS = ("lora", "qlora", "full")
 CASES = (
     *(
@@ -53,8 +54,28 @@ CASES = (
         for method in METHODS
         for batch, length in ((8, 128), (32, 128), (8, 64), (32, 64))
     ),
+    *(
+        Case(model=model, task=task, method=method, batch=batch, length=128)
+        for model, task in (
+            (MINILM, "token-classification"),
+            (MINILM, "question-answering"),
+            (PHI3, "question-answering"),
+            (T5, "translation"),
+            (PHI3, "preference"),
+        )
+        for method in ("lora", "full")
+        for batch in (8, 32)
+    ),
 )
-DATASETS = {"text-classification": "reviews.jsonl", "chat": "python-docs-chat.jsonl", "causal-lm": "python-docs.jsonl"}
+DATASETS = {
+    "text-classification": "reviews.jsonl",
+    "chat": "python-docs-chat.jsonl",
+    "causal-lm": "python-docs.jsonl",
+    "question-answering": "python-docs-questions.jsonl",
+    "token-classification": "news-names.jsonl",
+    "translation": "django-french.jsonl",
+    "preference": "python-docs-preferences.jsonl",
+}
 
 
 def main() -> None:
@@ -73,7 +94,7 @@ def main() -> None:
 def _measure(case: Case, samples: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run.json"
-        run.write_text(json.dumps(_run(case, samples, Path(folder))), encoding="utf-8")
+        run.write_text(json.dumps(run_of(case, samples, Path(folder))), encoding="utf-8")
         command = [sys.executable, __file__, "--child", str(run)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -84,7 +105,7 @@ def _measure(case: Case, samples: Path) -> None:
     print(f"| {case.name} | {numbers} |", flush=True)
 
 
-def _run(case: Case, samples: Path, folder: Path) -> dict[str, object]:
+def run_of(case: Case, samples: Path, folder: Path) -> dict[str, Any]:
     """Make the run; the rows are the longest of the data set, so that batches are really as long as they may be."""
     rows = (samples / "datasets" / DATASETS[case.task]).read_text(encoding="utf-8").splitlines(keepends=True)
     data = folder / "rows.jsonl"
@@ -135,15 +156,17 @@ def _child(run: Path) -> None:
     from finetune_trainer import environment
     from finetune_trainer.__main__ import fine_tune
     from finetune_trainer.attempt import carry_out, read_run
+    from finetune_trainer.heads import family
     from finetune_trainer.objectives import registry
 
     environment.prepare()
     settings = read_run(run)
-    environment.hide(registry.unused_libraries(settings))
+    objective = registry.find(settings.task, family(settings.model))
+    environment.hide(registry.unused_libraries(settings, objective))
     from finetune_trainer import models
     from finetune_trainer.training import loop  # noqa: F401
 
-    importlib.import_module(registry.find(settings.task).module)
+    importlib.import_module(objective.module)
     found = {"imports": _resident("VmRSS"), "shared": _resident("RssFile")}
     load = models.load
 

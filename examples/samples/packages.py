@@ -1,8 +1,9 @@
 """The PyPI packages that samples come from: fetch one, check that it is the very file we know, open it.
 
-Not here: what is made of the files (`reviews.py`, `build.py`).
+Not here: what is made of the files (`reviews.py`, `entities.py`, `translations.py`).
 """
 
+import functools
 import hashlib
 import io
 import shutil
@@ -32,6 +33,10 @@ VADER = Package(
     "vaderSentiment==3.3.2", "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9", source=True
 )
 
+TZDATA = Package("tzdata==2026.6", "0a10eec6e13ef16b627fabed9a5f2ba61a62b1c67f327305f4e7e412a70b4aec", source=False)
+NAMES = Package("names==0.3.0", "726e46254f2ed03f1ffb5d941dae3bc67c35123941c29becd02d48d0caa2a671", source=True)
+DJANGO = Package("django==5.2.19", "5965d974a5218a2b68a11dd1276434707f23886525c23f0598eccedaf4f4ca00", source=False)
+
 MINILM_FILES = (
     "config.json",
     "model.safetensors",
@@ -40,6 +45,9 @@ MINILM_FILES = (
     "tokenizer_config.json",
     "vocab.txt",
 )
+
+COMMON_NAMES_PERCENT = 75.0
+"""Rarer first names than those that three in four people share are ordinary words too often."""
 
 
 def unpack_minilm(target: Path) -> None:
@@ -52,12 +60,37 @@ def unpack_minilm(target: Path) -> None:
 
 def movie_reviews() -> str:
     """Read the table of scored movie-review sentences: number, mean score from -4 to 4, sentence."""
-    with tarfile.open(fileobj=io.BytesIO(fetch(VADER))) as sdist:
-        inner = _read(sdist, "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz")
-    with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
-        return _read(archive, "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt").decode("utf-8")
+    return _scored("movieReviewSnippets_GroundTruth.txt")
 
 
+def news() -> str:
+    """Read the table of scored sentences of the New York Times' editorials, in the same columns."""
+    return _scored("nytEditorialSnippets_GroundTruth.txt")
+
+
+def zone_table(name: str) -> list[list[str]]:
+    """Read a table of the time zone database: its lines, each split at tabs, without comments."""
+    with zipfile.ZipFile(io.BytesIO(fetch(TZDATA))) as wheel:
+        lines = wheel.read(f"tzdata/zoneinfo/{name}").decode("utf-8").splitlines()
+    return [line.split("\t") for line in lines if not line.startswith("#")]
+
+
+def first_names() -> list[str]:
+    """Read the commonest first names of the US census of 1990, in capitals."""
+    with tarfile.open(fileobj=io.BytesIO(fetch(NAMES))) as sdist:
+        tables = [_read(sdist, f"names-0.3.0/names/dist.{who}.first").decode("ascii") for who in ("male", "female")]
+    rows = [line.split() for table in tables for line in table.splitlines()]
+    return [name for name, _share, cumulative, _rank in rows if float(cumulative) < COMMON_NAMES_PERCENT]
+
+
+def catalogues(language: str) -> list[str]:
+    """Read Django's message catalogues of a language, as GNU gettext writes them."""
+    with zipfile.ZipFile(io.BytesIO(fetch(DJANGO))) as wheel:
+        names = sorted(name for name in wheel.namelist() if name.endswith(f"/locale/{language}/LC_MESSAGES/django.po"))
+        return [wheel.read(name).decode("utf-8") for name in names]
+
+
+@functools.cache
 def fetch(package: Package) -> bytes:
     """Download one package file with pip, which knows the machine's registry, proxy and certificates."""
     with tempfile.TemporaryDirectory() as folder:
@@ -69,6 +102,13 @@ def fetch(package: Package) -> bytes:
     if (found := hashlib.sha256(content).hexdigest()) != package.sha256:
         sys.exit(f"{package.requirement}: sha256 is {found}, expected {package.sha256}")
     return content
+
+
+def _scored(name: str) -> str:
+    with tarfile.open(fileobj=io.BytesIO(fetch(VADER))) as sdist:
+        inner = _read(sdist, "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz")
+    with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
+        return _read(archive, f"hutto_ICWSM_2014/{name}").decode("utf-8")
 
 
 def _pip(scratch: Path) -> list[str]:

@@ -54,7 +54,7 @@ def test_every_example_is_valid_and_plans(path):
 
 
 def test_there_are_examples():
-    assert len([job for path in EXAMPLES for job in jobs(path)]) == 3
+    assert len([job for path in EXAMPLES for job in jobs(path)]) == 7
 
 
 def test_the_job_in_the_readme_is_the_first_example():

@@ -12,13 +12,13 @@ from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
 from finetune_operator.api.v1alpha1.technique import Goal, LoraVariant, Method, PeftType
 from finetune_operator.api.v1alpha1.training import Optimizer, Precision
-from finetune_operator.planning import catalog
+from finetune_operator.planning import catalog, checks
 from finetune_operator.planning.profiles import GIB, CpuProfile, HardwareProfile, Profiles
 from hypothesis import strategies as some
 
 Fields = dict[str, Any]
 
-MODELS = some.sampled_from(catalog.models())
+
 NAMES = [shape.names[-1] for shape in catalog.models()]
 FAMILIES = ["llama", "phi3", "phi", "qwen3", "gemma2", "gpt_neox", "gpt2", "opt", "falcon", "bert", "t5", "unheard-of"]
 UNSET = some.none()
@@ -29,8 +29,13 @@ SIZES = [1, 2, 3, 4, 8, 16]
 ADAPTED = {Method.AUTO, Method.LORA, Method.QLORA, Method.DORA, Method.QDORA}
 QUANTIZED = {Method.QLORA, Method.QDORA}
 
-TARGETS = [["all-linear"], ["q_proj", "v_proj"], ["qkv_proj"], ["query", "value"], ["q"], ["down_proj"], ["nonsense"]]
-OPTIONS: list[Fields] = [{}, {"r": 4}, {"num_virtual_tokens": 50}, {"target_modules": "q_proj,down_proj"}]
+TARGETS = [["all-linear"], ["all-linear"], ["q_proj", "v_proj"], ["qkv_proj"], ["query"], ["q"], ["nonsense"]]
+OPTIONS: list[Fields] = [
+    {"token_indices": "7"},
+    {"token_indices": "7,9", "r": 4},
+    {"token_indices": "7", "num_virtual_tokens": 50},
+    {"token_indices": "7", "target_modules": "q_proj,down_proj"},
+]
 PROFILES = Profiles(
     hardware={
         "small": HardwareProfile(accelerator="cpu", memory_bytes=4 * GIB, cpus=2),
@@ -48,13 +53,29 @@ def without_nothing(fields: Fields) -> Fields:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+KINDS = {
+    catalog.ModelKind.ENCODER: checks.ENCODER_TASKS,
+    catalog.ModelKind.ENCODER_DECODER: checks.SEQUENCE_TASKS,
+    catalog.ModelKind.DECODER: frozenset(Task),
+}
+KNOWN = [(shape.names[-1], task) for shape in catalog.models() for task in sorted(KINDS[shape.kind])]
+
+
 @some.composite
-def models(draw: some.DrawFn) -> Fields:
-    """A model of the catalog, one that nobody knows, or one with its numbers."""
-    if draw(some.integers(0, 3)):
-        return {"name": draw(some.sampled_from(NAMES))}
-    if draw(some.integers(0, 3)) == 0:
-        return {"name": "nobody/knows-it"}
+def models(draw: some.DrawFn) -> tuple[Fields, Task]:
+    """A model with a task: mostly one of the catalog that can do it, else any, one with its numbers, or none."""
+    chance = draw(some.integers(0, 9))
+    if chance < 6:
+        name, task = draw(some.sampled_from(KNOWN))
+        return {"name": name}, task
+    if chance < 7:
+        return {"name": draw(some.sampled_from([*NAMES, "nobody/knows-it"]))}, draw(some.sampled_from(Task))
+    return ({"name": "nobody/knows-it", "shape": draw(shapes())}, draw(some.sampled_from(Task)))
+
+
+@some.composite
+def shapes(draw: some.DrawFn) -> Fields:
+    """The numbers of a model that nobody knows."""
     kv, group = draw(some.sampled_from([1, 2, 8])), draw(some.sampled_from([1, 4]))
     head = draw(some.sampled_from([16, 64, 128]))
     shape = {
@@ -68,7 +89,7 @@ def models(draw: some.DrawFn) -> Fields:
         "vocabularySize": draw(some.sampled_from([1, 32_000, 256_000])),
         "tiedEmbeddings": draw(YES_OR_NO),
     }
-    return {"name": "nobody/knows-it", "shape": without_nothing(shape)}
+    return without_nothing(shape)
 
 
 @some.composite
@@ -121,19 +142,28 @@ def distributions(draw: some.DrawFn, *, devices: int) -> Fields:
     return without_nothing(found)
 
 
+GPUS = [one.key for one in catalog.accelerators() if one.vendor in {catalog.Vendor.NVIDIA, catalog.Vendor.AMD}]
+INSTANCES = [one.name for one in catalog.instances()]
+ODD = [{"accelerator": "fpga"}, {"accelerator": "nvidia-unheard-of"}, {"instanceType": "m.unheard-of"}]
+
+
 @some.composite
 def hardware(draw: some.DrawFn) -> Fields:
-    """Any kind of hardware, known or not, and how much of it."""
-    keys = [one.key for one in catalog.accelerators()]
+    """Any kind of hardware, mostly known, and how much of it."""
     kinds = [
-        some.just({}),
-        some.sampled_from(["auto", "cpu", "nvidia-unheard-of", *keys]).map(lambda key: {"accelerator": key}),
-        some.sampled_from([one.name for one in catalog.instances()]).map(lambda name: {"instanceType": name}),
+        some.sampled_from([{}, {"accelerator": "cpu"}, {"accelerator": "auto"}]),
+        some.sampled_from(GPUS).map(lambda key: {"accelerator": key}),
+        some.sampled_from(GPUS).map(lambda key: {"accelerator": key}),
+        some.sampled_from(INSTANCES).map(lambda name: {"instanceType": name}),
         some.sampled_from(["small", "gpu", "big", "wrong", "inference", "nobody"]).map(lambda name: {"profile": name}),
+        some.sampled_from(ODD),
     ]
-    counts = {"devicesPerNode": draw(some.sampled_from([None, None, 1, 2, 3, 8])), "nodes": None}
-    counts["nodes"] = draw(some.sampled_from([None, None, 1, 2]))
-    return draw(some.one_of(kinds)) | without_nothing(counts)
+    found = draw(some.one_of(kinds))
+    if found.get("accelerator", "cpu") == "cpu" and draw(some.integers(0, 4)):
+        return found
+    counts = {"devicesPerNode": draw(some.sampled_from([None, None, None, 1, 2, 3, 8]))}
+    counts["nodes"] = draw(some.sampled_from([None, None, None, 1, 2]))
+    return found | without_nothing(counts)
 
 
 @some.composite
@@ -162,9 +192,10 @@ def specs(draw: some.DrawFn) -> Fields:
     gpu = bool(where.get("profile") or where.get("instanceType") or where.get("accelerator", "cpu") != "cpu")
     tokens = {"median": 100, "p95": draw(some.sampled_from([100, 5000])), "max": 9000, "rows": 1000}
     dataset: Fields = {"source": {"claim": {"name": "rows"}}}
+    model, task = draw(models())
     return {
-        "model": draw(models()),
-        "task": draw(some.sampled_from(Task)).value,
+        "model": model,
+        "task": task.value,
         "dataset": dataset | ({"tokens": tokens} if draw(YES_OR_NO) else {}),
         "technique": draw(techniques()),
         "distribution": draw(distributions(devices=devices)),

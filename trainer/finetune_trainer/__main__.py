@@ -29,21 +29,21 @@ def fine_tune(attempt: Attempt) -> None:
 
     journal.enter(TrainerPhase.VALIDATING_DATA)
     from finetune_trainer.data.load import load_data
-
-    data = load_data(run)
-
-    journal.enter(TrainerPhase.LOADING_MODEL)
+    from finetune_trainer.heads import QUESTION_ANSWERING, family
     from finetune_trainer.objectives import registry as objectives
 
-    objective = objectives.find(run.task)
-    environment.hide(objectives.unused_libraries(run))
+    objective = objectives.find(run.task, family(run.model))
+    data = load_data(run, extractive=objective.head == QUESTION_ANSWERING)
+
+    journal.enter(TrainerPhase.LOADING_MODEL)
+    environment.hide(objectives.unused_libraries(run, objective))
     from finetune_trainer import export, models
     from finetune_trainer.adapters import registry as adapters
     from finetune_trainer.objectives.arguments import Ingredients
     from finetune_trainer.training import loop
 
     base = models.load(run, objective.head, data.labels)
-    model = adapters.attach(base.model, run.technique, objective.head)
+    model = adapters.attach(base.model, run, objective.head)
     store, resumed = loop.open_checkpoints(attempt)
     trainer = objective.build(Ingredients(run=run, model=model, tokenizer=base.tokenizer, data=data))
 

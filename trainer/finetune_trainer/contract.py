@@ -58,18 +58,7 @@ class ExitCode(enum.IntEnum):
 
 
 EXIT_CODES: typing.Mapping[FailureReason, ExitCode] = types.MappingProxyType(
-    {
-        FailureReason.DATA_INVALID: ExitCode.DATA_INVALID,
-        FailureReason.MODEL_NOT_FOUND: ExitCode.MODEL_NOT_FOUND,
-        FailureReason.AUTH_FAILED: ExitCode.AUTH_FAILED,
-        FailureReason.INVALID_RUN: ExitCode.INVALID_RUN,
-        FailureReason.GPU_OUT_OF_MEMORY: ExitCode.GPU_OUT_OF_MEMORY,
-        FailureReason.HOST_OUT_OF_MEMORY: ExitCode.HOST_OUT_OF_MEMORY,
-        FailureReason.STORAGE_FULL: ExitCode.STORAGE_FULL,
-        FailureReason.NON_FINITE_LOSS: ExitCode.NON_FINITE_LOSS,
-        FailureReason.CHECKPOINT_CORRUPT: ExitCode.CHECKPOINT_CORRUPT,
-        FailureReason.TRAINER_ERROR: ExitCode.TRAINER_ERROR,
-    }
+    {reason: ExitCode[reason.name] for reason in FailureReason}
 )
 
 
@@ -117,8 +106,8 @@ class ModelSource:
 class DatasetSource:
     """The rows: local files, their format, which column plays which role, and how many bad rows are tolerated.
 
-    `format` is `auto` or one of the API's formats. `columns` maps a role (`text`, `label`, `prompt`, `completion`,
-    `messages`) to the name it has in the file. Held-out rows come from `validation_path`, else from
+    `format` is `auto` or one of the API's formats. `columns` maps a role (`text`, `label`, `source`, one of the
+    API's) to the name it has in the file. Held-out rows come from `validation_path`, else from
     `validation_fraction` (0 to 1, exclusive) of `path`.
     """
 
@@ -132,12 +121,25 @@ class DatasetSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraSettings:
-    """PEFT's LoraConfig words. `target_modules` None: the architecture's own choice, `("all-linear",)` is allowed."""
+    """PEFT's LoraConfig words. `target_modules` None: the architecture's own choice, `("all-linear",)` is allowed.
+
+    `variant` is `lora`, `rslora` or one of PEFT's `init_lora_weights`; `modules_to_save` are layers trained whole.
+    """
 
     rank: int
     alpha: int
     dropout: float
     target_modules: tuple[str, ...] | None
+    modules_to_save: tuple[str, ...] | None = None
+    variant: str = "lora"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeftSettings:
+    """Another adapter of PEFT: `type` is its `peft_type` with dashes, `options` are its config's by name."""
+
+    type: str
+    options: dict[str, bool | int | float | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +152,15 @@ class QuantizationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TechniqueSettings:
-    """`method` is `full`, `lora` or `qlora`; `lora` is set for the last two, `quantization` for `qlora`."""
+    """`method` is one of the API's, decided. `lora` is set for lora, qlora, dora and qdora, `peft` for peft.
+
+    `quantization` is set for qlora and qdora.
+    """
 
     method: str
     lora: LoraSettings | None
     quantization: QuantizationSettings | None
+    peft: PeftSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +282,7 @@ class ExitReport:
     """The trainer's last word, at most TERMINATION_MESSAGE_LIMIT bytes of JSON.
 
     `reason` is set exactly when the outcome is Failed. `message` is for the user: what is wrong, where, the way out.
-    Metrics are named as in the model card (`accuracy`, `macroF1`, `loss`, `perplexity`).
+    Metrics are named as in `spec.evaluation.metrics` (`accuracy`, `f1`, `exact-match`); averages of labels are macro.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -350,8 +356,10 @@ def _encode(value: typing.Any) -> typing.Any:
 def _decode(kind: typing.Any, raw: typing.Any, path: str) -> typing.Any:
     origin = typing.get_origin(kind)
     if origin in (types.UnionType, typing.Union):
-        (inner,) = [option for option in typing.get_args(kind) if option is not types.NoneType]
-        return None if raw is None else _decode(inner, raw, path)
+        kinds = typing.get_args(kind)
+        if raw is None and types.NoneType in kinds:
+            return None
+        return _decode(next((each for each in kinds if each is type(raw)), kinds[0]), raw, path)
     if dataclasses.is_dataclass(kind):
         return _decode_object(typing.cast("type[typing.Any]", kind), raw, path)
     if origin is tuple:

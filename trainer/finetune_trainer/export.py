@@ -12,7 +12,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from finetune_trainer import heads, models
+from finetune_trainer import models
+from finetune_trainer.adapters.attaching import TASK_TYPES
 from finetune_trainer.attempt import Attempt
 from finetune_trainer.contract import Artifact, TrainerRun
 from finetune_trainer.reporting.model_card import model_card
@@ -100,7 +101,7 @@ def _merge_into_unquantized(model: Any, run: TrainerRun) -> Any:
 
     config = model.peft_config["default"]
     state = get_peft_model_state_dict(model)
-    head = heads.SEQUENCE_CLASSIFICATION if config.task_type == "SEQ_CLS" else heads.CAUSAL_LM
+    head = next(head for head, kind in TASK_TYPES.items() if kind == config.task_type)
     fresh = models.load_weights(models.locate(run), head, dtype=run.training.precision, config=_plain_config(model))
     merged = PeftModel(fresh, config)
     set_peft_model_state_dict(merged, state)

@@ -14,7 +14,10 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     BitsAndBytesConfig,
     PreTrainedModel,
@@ -22,14 +25,20 @@ from transformers import (
     set_seed,
 )
 
-from finetune_trainer import environment
+from finetune_trainer import environment, heads
 from finetune_trainer.contract import FailureReason, QuantizationSettings, TrainerRun
 from finetune_trainer.failures import TrainerFailure
-from finetune_trainer.heads import SEQUENCE_CLASSIFICATION
 
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-HEADS = ("classifier", "score", "lm_head")
+KINDS = {
+    heads.SEQUENCE_CLASSIFICATION: AutoModelForSequenceClassification,
+    heads.TOKEN_CLASSIFICATION: AutoModelForTokenClassification,
+    heads.QUESTION_ANSWERING: AutoModelForQuestionAnswering,
+    heads.SEQUENCE_TO_SEQUENCE: AutoModelForSeq2SeqLM,
+    heads.CAUSAL_LM: AutoModelForCausalLM,
+}
+HEADS = ("classifier", "score", "qa_outputs", "lm_head")
 """Layers that stay unquantized: they are trained whole or multiply the loss."""
 
 
@@ -63,16 +72,21 @@ def load_weights(
     folder: Path, head: str, *, dtype: str, config: Any = None, quantization: QuantizationSettings | None = None
 ) -> PreTrainedModel:
     """Load a model folder's weights, quantized if asked."""
-    kind = AutoModelForSequenceClassification if head == SEQUENCE_CLASSIFICATION else AutoModelForCausalLM
     options: dict[str, Any] = {"dtype": DTYPES[dtype], "use_safetensors": True, "trust_remote_code": False}
     if config is not None:
         options["config"] = config
-    if head == SEQUENCE_CLASSIFICATION:
+    if head in heads.NEW_HEADS:
         options["ignore_mismatched_sizes"] = True  # a head for other labels is replaced by a new one
     if quantization is not None:
         options["quantization_config"] = _bitsandbytes(quantization, DTYPES[dtype])
         options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
-    model: PreTrainedModel = kind.from_pretrained(folder, **options)
+    try:
+        model: PreTrainedModel = KINDS[head].from_pretrained(folder, **options)
+    except ValueError as error:
+        if "Unrecognized configuration class" not in str(error):
+            raise
+        message = f"transformers has no {head} head for this model; take another model, or another task"
+        raise TrainerFailure(FailureReason.INVALID_RUN, message) from error
     _use_trainable_kernels(model)
     return model
 

@@ -70,8 +70,10 @@ def _image(attempt: Attempt, profile: HardwareProfile | None) -> str:
 def _container(attempt: Attempt, mounts: tuple[volumes.Mount, ...]) -> Manifest:
     profiles, profile = attempt.profiles, _profile(attempt)
     memory = str(attempt.plan.memory_bytes)
-    limits = {"memory": memory, **({"cpu": profiles.cpu.limit} if profiles.cpu.limit else {})}
-    cpus = f"{profile.cpus:g}" if profile and profile.cpus else profiles.cpu.request
+    own = profile.cpus if profile else None
+    cpus = f"{own:g}" if own else profiles.cpu.request
+    limit = None if own else profiles.cpu.limit  # that of other hardware could be less than what is asked for
+    limits = {"memory": memory, **({"cpu": limit} if limit else {})}
     return {
         "name": CONTAINER,
         "image": _image(attempt, profile),

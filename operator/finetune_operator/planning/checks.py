@@ -96,7 +96,8 @@ def _targets(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Ite
     for name in lora.target_modules:
         if name != ALL_LINEAR and not any(one.matches(name) or one.name == name for one in linears):
             known = ", ".join(dict.fromkeys(one.name for one in linears))
-            yield f"spec.technique.lora.targetModules: '{name}' is no matrix of {model.name}; take all-linear or {known}"
+            path = "spec.technique.lora.targetModules"
+            yield f"{path}: '{name}' is no matrix of {model.name}; take all-linear or {known}"
 
 
 def _technique(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:

@@ -16,7 +16,7 @@ FULL_RATE = 5e-5
 ADAPTER_RATE = 1e-3
 """LoRA learns best about ten times above full fine-tuning (Thinking Machines, "LoRA Without Regret")."""
 
-VECTOR_RATE = 1e-2
+SLOW_RATE = 1e-2
 """Adapters of a few vectors or tokens move little a step (IA3, arXiv 2205.05638; prompt tuning, arXiv 2104.08691)."""
 
 VECTORS = frozenset(
@@ -33,6 +33,17 @@ VECTORS = frozenset(
         PeftType.ROAD,
     }
 )
+
+PRODUCTS = frozenset({PeftType.ADALORA, PeftType.LOHA, PeftType.LOKR, PeftType.HIRA})
+"""Adapters whose update is a product with a small factor more than LoRA's.
+
+Measured on 60 steps of the chat sample, tiny-phi3, held-out loss from 5.781, to 5.159 with LoRA at 1e-3: these reached
+5.754, 5.728, 5.732, 5.735 at 1e-3, and 5.289, 5.264, 5.382, 5.416 at 1e-2. Not among them: RandLoRA learnt at 1e-3
+(5.299) and diverged at 1e-2 (6.849), WaveFT was better at 1e-3 (5.256 against 5.515).
+"""
+
+CIRCULANT_RATE = 5e-2
+"""C3A, one row for each block, measured as above: 5.778 at 1e-3, 5.747 at 1e-2, 5.641 at 5e-2, 5.506 at 2e-1."""
 
 AUTOMATIC_PEFT = Peft(type=PeftType.IA3)
 """The adapter of method `auto` where few parameters are the goal."""
@@ -51,8 +62,13 @@ def learning_rate(method: Method, peft: Peft | None) -> tuple[float, str]:
     """Return the peak learning rate of a method, and why."""
     if method is Method.FULL:
         return FULL_RATE, "every weight moves, so the usual small rate"
-    if method is Method.PEFT and (peft or AUTOMATIC_PEFT).type in VECTORS:
-        return VECTOR_RATE, "a few vectors have to move further than whole matrices"
+    kind = (peft or AUTOMATIC_PEFT).type if method is Method.PEFT else None
+    if kind in VECTORS:
+        return SLOW_RATE, "a few vectors have to move further than whole matrices"
+    if kind is PeftType.C3A:
+        return CIRCULANT_RATE, "c3a learns one row of each block, which has to move furthest"
+    if kind in PRODUCTS:
+        return SLOW_RATE, f"{kind.value} moves less a step than lora"
     return ADAPTER_RATE, "adapters start at zero and need a larger rate than whole models"
 
 

@@ -153,10 +153,11 @@ def _refusal(job: Job, possible: tuple[Machine, ...]) -> Refusal:
     least, limit = smallest(question), question.machine.device_bytes
     others = alternatives(job, question.machine)
     ways_out = " or ".join(f"{one.change} ({readable(one.predicted_bytes)})" for one in others)
+    nothing = "nothing that is offered holds it; take a smaller model or shorter rows"
     return Refusal(
         Reason.DOES_NOT_FIT,
         f"{question.shape.name} with method {question.method.value} {_need(question)}; "
-        + (f"what fits: {ways_out}" if ways_out else "nothing in the catalog holds it; take a smaller model"),
+        + (f"what fits: {ways_out}" if ways_out else nothing),
         alternatives=others,
         least=least,
         limit_bytes=limit,

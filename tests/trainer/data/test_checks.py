@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from finetune_trainer.data.checks import PROBLEMS_BYTES, Wanted, check
 from finetune_trainer.failures import TrainerFailure
@@ -41,3 +43,19 @@ def test_an_empty_file_is_named(rows_file):
 def test_a_wrong_column_is_told_once_with_its_row(rows_file):
     with pytest.raises(TrainerFailure, match=r"rows.jsonl row 1: needs the column\(s\) 'text'; the columns are 'body'"):
         check(rows_file({"body": "a"}, {"body": "b"}), wanted())
+
+
+POINTED = {"question": "Where?", "context": "In Paris.", "answer": "Paris"}
+WRITTEN_ONLY = {
+    "no context": ({"question": "Where?", "answer": "Paris"}, "row 2: context is missing"),
+    "another answer": (POINTED | {"answer": "Rome"}, "row 2: the answer does not stand in the context"),
+}
+
+
+@pytest.mark.parametrize(("row", "want_problem"), WRITTEN_ONLY.values(), ids=WRITTEN_ONLY)
+def test_a_model_that_points_needs_the_answer_in_the_context(rows_file, row, want_problem):
+    file = rows_file(POINTED, row)
+    asked = Wanted(task="question-answering", format="auto", columns={}, max_invalid_rows=0)
+    assert len(check(file, asked).examples) == 2
+    with pytest.raises(TrainerFailure, match=want_problem):
+        check(file, replace(asked, extractive=True))

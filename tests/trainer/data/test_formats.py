@@ -1,10 +1,13 @@
 import pytest
 from finetune_trainer.contract import FailureReason
-from finetune_trainer.data.formats import RowProblem, choose_format, formats_for, read_example
+from finetune_trainer.data.formats import choose_format, formats_for, read_example
+from finetune_trainer.data.rows import RowProblem, as_conversation
 from finetune_trainer.failures import TrainerFailure
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 SHAREGPT = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
+TAGGED = {"tokens": ["in", "Paris"], "tags": ["O", "B-LOC"]}
+PREFERRED = {"messages": TURNS[:1], "chosen": "Hello", "rejected": "What?"}
 
 AUTO = {
     "text and label": (
@@ -29,6 +32,56 @@ AUTO = {
     ),
     "alpaca": ("instruction", {"instruction": "Hi", "output": "Hello"}, "alpaca", {"messages": TURNS}),
     "sharegpt": ("chat", {"conversations": SHAREGPT}, "sharegpt", {"messages": TURNS}),
+    "several labels": (
+        "text-classification",
+        {"text": "a", "label": ["b", 1]},
+        "classification",
+        {"text": "a", "labels": ["b", "1"]},
+    ),
+    "tokens and tags": ("token-classification", TAGGED, "tokens", TAGGED),
+    "numbered tags": (
+        "token-classification",
+        {"tokens": ["a"], "tags": [0]},
+        "tokens",
+        {"tokens": ["a"], "tags": ["0"]},
+    ),
+    "tokens in a table's cells": (
+        "token-classification",
+        {"tokens": "in Paris", "tags": '["O", "B-LOC"]'},
+        "tokens",
+        TAGGED,
+    ),
+    "question with context": (
+        "question-answering",
+        {"question": "Where?", "context": "Live in Paris.", "answer": "Paris"},
+        "question-answering",
+        {"question": "Where?", "context": "Live in Paris.", "answer": "Paris", "start": 8},
+    ),
+    "an answer as SQuAD writes it": (
+        "question-answering",
+        {"question": "Where?", "context": "a a", "answer": {"text": ["a"], "answer_start": [2]}},
+        "question-answering",
+        {"question": "Where?", "context": "a a", "answer": "a", "start": 2},
+    ),
+    "question alone": (
+        "question-answering",
+        {"question": "Where?", "answer": "Paris"},
+        "question-answering",
+        {"question": "Where?", "answer": "Paris"},
+    ),
+    "source and target": (
+        "translation",
+        {"source": "cat", "target": "chat"},
+        "translation",
+        {"source": "cat", "target": "chat"},
+    ),
+    "preference": ("preference", {"prompt": "Hi", "chosen": "Hello", "rejected": "What?"}, "preference", PREFERRED),
+    "preference of conversations": (
+        "preference",
+        {"chosen": TURNS, "rejected": [TURNS[0], {"role": "assistant", "content": "What?"}]},
+        "preference",
+        PREFERRED,
+    ),
 }
 
 
@@ -64,9 +117,21 @@ def test_a_format_of_another_task_is_refused():
         choose_format("text", "chat", {"text": "a"}, {})
 
 
+@pytest.mark.parametrize("wanted", ["translation", "text"])
+def test_a_format_that_only_columns_tell_has_no_name(wanted):
+    with pytest.raises(TrainerFailure, match=f"format '{wanted}' does not serve .*; use chat, .*, sharegpt or auto$"):
+        choose_format(wanted, "translation", {"source": "a", "target": "b"}, {})
+
+
+@pytest.mark.parametrize("task", ["translation", "question-answering"])
+def test_a_task_with_columns_of_its_own_also_learns_from_prompts(task):
+    chosen = choose_format("auto", task, {"prompt": "Hi", "completion": "Hello"}, {})
+    assert chosen.name == "prompt-completion"
+
+
 def test_an_unsupported_task_is_an_invalid_run():
-    with pytest.raises(TrainerFailure, match="task 'translation' is not supported") as caught:
-        formats_for("translation")
+    with pytest.raises(TrainerFailure, match="task 'summarization' is not supported") as caught:
+        formats_for("summarization")
     assert caught.value.reason is FailureReason.INVALID_RUN
 
 
@@ -97,7 +162,48 @@ BAD = {
     "assistant first": ("chat", {"messages": [SYSTEM, ASSISTANT]}, "the first message after the system message"),
     "two users": ("chat", {"messages": [USER, USER, ASSISTANT]}, "two user messages in a row"),
     "user last": ("chat", {"messages": [USER, ASSISTANT, USER]}, "the last message must be the assistant's"),
+    "empty label of several": ("text-classification", {"text": "a", "label": ["b", ""]}, "label is empty"),
+    "no tokens": ("token-classification", {"tokens": [], "tags": []}, "tokens is empty"),
+    "a tag too few": ("token-classification", {"tokens": ["a", "b"], "tags": ["O"]}, "2 tokens, but 1 tags"),
+    "empty token": ("token-classification", {"tokens": ["a", " "], "tags": ["O", "O"]}, "token 2 is empty"),
+    "empty tag": ("token-classification", {"tokens": ["a"], "tags": [None]}, "tag 1 is empty"),
+    "object for tokens": ("token-classification", {"tokens": {}, "tags": []}, "tokens must be an array"),
+    "empty answer": ("question-answering", {"question": "a", "answer": ""}, "answer is empty"),
+    "no answer": ("question-answering", {"question": "a", "answer": {"text": []}}, "answer has no text"),
+    "empty context": ("question-answering", {"question": "a", "context": "", "answer": "b"}, "context is empty"),
+    "other words at the start": (
+        "question-answering",
+        {"question": "a", "context": "b c", "answer": {"text": ["c"], "answer_start": [0]}},
+        "the context has other words than the answer at answer_start 0",
+    ),
+    "empty target": ("translation", {"source": "a", "target": " "}, "target is empty"),
+    "nothing to prefer": (
+        "preference",
+        {"prompt": "a", "chosen": "b", "rejected": " b "},
+        "chosen and rejected are the",
+    ),
+    "no prompt": ("preference", {"chosen": "b", "rejected": "c"}, "prompt is missing"),
+    "empty chosen": ("preference", {"prompt": "a", "chosen": "", "rejected": "c"}, "chosen is empty"),
+    "different prompts": (
+        "preference",
+        {"chosen": [USER, ASSISTANT], "rejected": [turn("user", "y"), ASSISTANT]},
+        "answers to different prompts",
+    ),
+    "user prefers": ("preference", {"chosen": [USER], "rejected": [USER]}, "the last message of chosen must be"),
+    "unknown role in a prompt": (
+        "preference",
+        {"prompt": [turn("human")], "chosen": "b", "rejected": "c"},
+        "message 1 has the unknown role 'human'",
+    ),
 }
+
+
+def test_questions_and_translations_become_conversations_for_models_that_continue_text():
+    question = as_conversation({"question": "Where?", "context": "In Paris.", "answer": "Paris", "start": 3})
+    assert question == {"messages": [turn("user", "In Paris.\n\nWhere?"), turn("assistant", "Paris")]}
+    translation = as_conversation({"source": "cat", "target": "chat"})
+    assert translation == {"messages": [turn("user", "cat"), turn("assistant", "chat")]}
+    assert as_conversation({"text": "a"}) == {"text": "a"}
 
 
 @pytest.mark.parametrize(("task", "fields", "want_problem"), BAD.values(), ids=BAD)

@@ -53,6 +53,31 @@ def test_a_label_that_only_held_out_rows_have_is_refused(a_run, rows_file):
         load_data(a_run(dataset__validation_path=str(own)))
 
 
+def test_one_row_with_several_labels_makes_lists_of_all(a_run, rows_file):
+    rows_file(*rows(20), {"text": "both", "label": ["label-0", "label-1"]}, {"text": "none", "label": []})
+    data = load_data(a_run())
+    assert data.labels == ("label-0", "label-1")
+    assert {tuple(row["labels"]) for row in (*data.training, *data.validation)} == {
+        ("label-0",),
+        ("label-1",),
+        ("label-0", "label-1"),
+        (),
+    }
+
+
+def test_tags_are_labels(a_run, rows_file):
+    rows_file(*({"tokens": [f"word{number}", "x"], "tags": ["B-LOC", "O"]} for number in range(20)))
+    data = load_data(a_run(task="token-classification"))
+    assert data.labels == ("B-LOC", "O")
+    assert (len(data.training), len(data.validation)) == (16, 4)
+
+
+def test_words_without_any_name_are_refused(a_run, rows_file):
+    rows_file(*({"tokens": [f"word{number}"], "tags": ["O"]} for number in range(20)))
+    with pytest.raises(TrainerFailure, match="all rows have the label 'O'"):
+        load_data(a_run(task="token-classification"))
+
+
 def test_checking_data_imports_nothing_heavy():
     code = "import sys, finetune_trainer.__main__, finetune_trainer.data.load; print(*sys.modules)"
     done = subprocess.run(

@@ -134,3 +134,22 @@ def test_an_unknown_kind_of_file_names_the_known_ones(tmp_path):
         find_files(tmp_path / "rows.xlsx")
     with pytest.raises(TrainerFailure, match=r"it holds rows.xlsx"):
         find_files(tmp_path)
+
+
+def test_parquet_rows_are_numbered_and_keep_their_lists(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    file = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table({"tokens": [["a", "b"], ["c"]], "label": ["x", None]}), file)
+    assert list(read_rows(file)) == [
+        Row("rows.parquet", 1, {"tokens": ["a", "b"], "label": "x"}),
+        Row("rows.parquet", 2, {"tokens": ["c"], "label": None}),
+    ]
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path):
+    pytest.importorskip("pyarrow")
+    file = tmp_path / "rows.parquet"
+    file.write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(TrainerFailure, match=r"rows\.parquet: damaged Parquet file"):
+        list(read_rows(file))

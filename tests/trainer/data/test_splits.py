@@ -28,6 +28,25 @@ def test_two_answers_to_a_question_stay_on_one_side():
     assert overlap(training, validation) == 0
 
 
+ASKED = {
+    "sentences": lambda number, answer: {"source": f"sentence {number}", "target": answer},
+    "questions": lambda number, answer: {"question": "What?", "context": f"text {number}", "answer": answer},
+    "words": lambda number, answer: {"tokens": ["word", str(number)], "tags": ["O", answer]},
+    "prompts": lambda number, answer: {
+        "messages": [{"role": "user", "content": f"prompt {number}"}],
+        "chosen": answer,
+        "rejected": "never",
+    },
+}
+
+
+@pytest.mark.parametrize("row", ASKED.values(), ids=ASKED)
+def test_what_is_asked_decides_the_side_and_not_the_answer(row):
+    training, validation = split([row(n, answer) for n in range(20) for answer in ("yes", "no")], 0.2, seed=1)
+    assert len(validation) == 8
+    assert overlap(training, validation) == 0
+
+
 def test_the_order_of_the_file_does_not_matter():
     _training, validation = split(ROWS, 0.1, seed=1)
     _training, of_reversed = split(ROWS[::-1], 0.1, seed=1)

@@ -17,8 +17,22 @@ REPOSITORY = Path(__file__).parents[3]
 RUN_SECONDS = 180
 """Longest that one short run may take on two shared cores, imports included."""
 
-MODELS = {"text-classification": "all-minilm-l6-v2"}
-DATASETS = {"text-classification": "reviews.jsonl", "chat": "python-docs-chat.jsonl", "causal-lm": "python-docs.jsonl"}
+MINILM, PHI3, T5 = "all-minilm-l6-v2", "tiny-phi3", "tiny-t5"
+MODELS = {
+    "text-classification": MINILM,
+    "token-classification": MINILM,
+    "question-answering": MINILM,
+    "translation": T5,
+}
+DATASETS = {
+    "text-classification": "reviews.jsonl",
+    "chat": "python-docs-chat.jsonl",
+    "causal-lm": "python-docs.jsonl",
+    "token-classification": "news-names.jsonl",
+    "question-answering": "python-docs-questions.jsonl",
+    "translation": "django-french.jsonl",
+    "preference": "python-docs-preferences.jsonl",
+}
 
 LIBRARIES = "(accelerate|bitsandbytes|datasets|dill|multiprocess|peft|torch|transformers|trl)"
 THIRD_PARTY_WARNINGS = (
@@ -59,7 +73,7 @@ def a_small_run(a_run: Callable[..., TrainerRun], samples: Path, tmp_path: Path)
     """Give a maker of runs on the samples' models and the first rows of their data."""
 
     def make(*, task: str = "text-classification", method: str = "lora", rows: int = 100, **changes: Any) -> TrainerRun:
-        name = MODELS.get(task, "tiny-phi3")
+        name = changes.pop("model", MODELS.get(task, PHI3))
         lines = (samples / "datasets" / DATASETS[task]).read_text(encoding="utf-8").splitlines(keepends=True)
         (tmp_path / "rows.jsonl").write_text("".join(lines[:rows]), encoding="utf-8")
         run = a_run(task=task, method=method, **changes)

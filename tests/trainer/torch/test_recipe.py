@@ -13,7 +13,7 @@ from finetune_trainer.contract import ExitCode, FailureReason, Outcome
 from safetensors import safe_open
 
 METRICS = {
-    "text-classification": {"accuracy", "macroF1", "loss"},
+    "text-classification": {"accuracy", "f1", "loss"},
     "chat": {"loss", "perplexity"},
     "causal-lm": {"loss", "perplexity"},
 }

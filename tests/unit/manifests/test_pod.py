@@ -7,7 +7,7 @@ from builders import KEY, a_job
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.pod import pod_spec
 from finetune_operator.planning.plan import plan
-from finetune_operator.planning.profiles import CpuProfile, Profiles, TrainerProfile
+from finetune_operator.planning.profiles import CpuProfile, HardwareProfile, Profiles, Toleration, TrainerProfile
 
 
 def pod(spec=None, profiles=None):
@@ -44,6 +44,66 @@ def test_memory_requested_is_memory_allowed_and_is_the_plans():
 def test_cpu_is_limited_only_where_the_administrator_says_so():
     assert "cpu" not in container()["resources"]["limits"]
     assert container(profiles=Profiles(cpu=CpuProfile(limit="2")))["resources"]["limits"]["cpu"] == "2"
+
+
+OFFERED = HardwareProfile(
+    accelerator="cpu",
+    cpus=6.5,
+    node_selector={"pool": "training"},
+    tolerations=(Toleration(key="team", value="ml", effect="NoSchedule"), Toleration(operator="Exists")),
+    runtime_class_name="gvisor",
+    image="registry.example/trainer:fast",
+)
+
+
+def on_offer(profile=OFFERED, **fields):
+    """A job on the administrator's hardware, and what is offered."""
+    job = a_job(hardware={"profile": "fast"}, **fields)
+    return {"spec": job, "profiles": Profiles(hardware={"fast": profile}, cpu=CpuProfile(limit="2"))}
+
+
+def test_a_pod_goes_where_the_hardware_is():
+    spec = pod(**on_offer())
+    assert spec["nodeSelector"] == {"pool": "training"}
+    assert spec["runtimeClassName"] == "gvisor"
+    assert spec["tolerations"] == [
+        {"key": "team", "operator": "Equal", "value": "ml", "effect": "NoSchedule"},
+        {"operator": "Exists"},
+    ]
+
+
+def test_a_pod_goes_anywhere_where_nothing_says_otherwise():
+    placed = {"nodeSelector", "tolerations", "runtimeClassName"}
+    assert not placed & set(pod())
+    assert not placed & set(pod(**on_offer(HardwareProfile(accelerator="cpu"))))
+
+
+def test_processors_of_the_hardware_come_in_place_of_the_usual_ones():
+    resources = container(**on_offer())["resources"]
+    assert resources["requests"]["cpu"] == "6.5"
+    assert "cpu" not in resources["limits"]
+
+
+def test_hardware_that_does_not_count_its_processors_gets_the_usual_ones():
+    resources = container(**on_offer(HardwareProfile(accelerator="cpu")))["resources"]
+    assert (resources["requests"]["cpu"], resources["limits"]["cpu"]) == ("1", "2")
+
+
+IMAGES = {
+    "the job's own": ({"image": "registry.example/mine:1"}, OFFERED, "registry.example/mine:1"),
+    "else that of the hardware": ({}, OFFERED, "registry.example/trainer:fast"),
+    "else the administrator's": ({}, HardwareProfile(accelerator="cpu"), "finetune-trainer:dev"),
+}
+
+
+@pytest.mark.parametrize(("fields", "profile", "want"), IMAGES.values(), ids=IMAGES)
+def test_the_image_is(fields, profile, want):
+    assert container(**on_offer(profile, **fields))["image"] == want
+
+
+def test_a_priority_class_is_passed_on():
+    assert pod(a_job(priorityClassName="low"))["priorityClassName"] == "low"
+    assert "priorityClassName" not in pod()
 
 
 def test_pull_secrets_come_from_the_administrator():

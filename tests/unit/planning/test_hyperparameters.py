@@ -29,7 +29,9 @@ def test_adapters_learn_at_a_higher_rate_than_whole_models_and_vectors_at_a_high
     full, adapter = learning_rate(Method.FULL, None)[0], learning_rate(Method.LORA, None)[0]
     vectors = learning_rate(Method.PEFT, Peft(type="ia3"))[0]
     assert full < adapter < vectors
-    assert learning_rate(Method.PEFT, Peft(type="loha"))[0] == adapter
+    assert learning_rate(Method.PEFT, Peft(type="loha")) == (vectors, "loha moves less a step than lora")
+    assert learning_rate(Method.PEFT, Peft(type="c3a"))[0] > vectors
+    assert learning_rate(Method.PEFT, Peft(type="oft"))[0] == adapter
 
 
 LENGTHS = {

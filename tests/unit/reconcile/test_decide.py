@@ -43,6 +43,15 @@ CASES = {
     "a job that cannot be planned is refused": Case(
         seen(a_job(model={"name": "unheard-of"})), State.REFUSED, Reason.UNKNOWN_MODEL
     ),
+    "a job that can be planned but not run yet is refused": Case(
+        seen(a_job(hardware={"accelerator": "nvidia-l4"})), State.REFUSED, Reason.UNSUPPORTED
+    ),
+    "a job with an image that is not allowed is refused": Case(
+        seen(a_job(image="registry.example/evil:1")), State.REFUSED, Reason.UNSUPPORTED
+    ),
+    "a job that cannot run yet is refused before what it needs is looked for": Case(
+        seen(a_job(suspend=True), missing=(CLAIM,)), State.REFUSED, Reason.UNSUPPORTED
+    ),
     "a spec the models do not accept is refused": Case(
         seen(InvalidSpec("spec.task: nonsense")), State.REFUSED, Reason.INVALID_SPEC
     ),
@@ -137,6 +146,12 @@ def test_a_missing_key_is_told_with_the_keys_that_are_there(keys, want):
     message = decide(seen(missing=(Missing(ROWS, keys),))).verdict.message
     assert "ConfigMap 'rows' has no key 'rows.jsonl'" in message
     assert want in message
+
+
+def test_a_job_that_cannot_run_yet_still_shows_its_plan():
+    decision = decide(seen(a_job(hardware={"accelerator": "nvidia-l4"})))
+    assert "set accelerator: cpu" in decision.verdict.message
+    assert decision.plan.accelerator == "nvidia-l4"
 
 
 def test_an_ended_job_is_never_touched_again():

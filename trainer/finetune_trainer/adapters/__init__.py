@@ -1,1 +1,1 @@
-"""What is trained of a model: `registry.attach(model, technique, head)`, one module per technique."""
+"""What is trained of a model: `registry.attach(model, run, head)`, one module per technique."""

@@ -5,34 +5,80 @@ Not here: how one works (its own module).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from finetune_trainer.adapters import full, lora, qlora
-from finetune_trainer.contract import FailureReason, TechniqueSettings
+from finetune_trainer.adapters import adalora, full, lora, peft_types, prompts, qlora
+from finetune_trainer.contract import FailureReason, TechniqueSettings, TrainerRun
 from finetune_trainer.failures import TrainerFailure
 
 METHODS: Mapping[str, Callable[[Any, TechniqueSettings, str], Any]] = {
     "full": full.attach,
     "lora": lora.attach,
     "qlora": qlora.attach,
+    "dora": lora.attach,
+    "qdora": qlora.attach,
+    "peft": peft_types.attach,
 }
 
+PROMPTS = frozenset({"PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING"})
+NOISY = frozenset({"VBLORA"})
+"""Adapters of weights that change the model before the first step."""
 
-def attach(model: Any, technique: TechniqueSettings, head: str) -> Any:
+
+def attach(model: Any, run: TrainerRun, head: str) -> Any:
     """Make the part of the model trainable that the technique trains.
 
     Raises:
         TrainerFailure: InvalidRun.
     """
+    technique = run.technique
     method = METHODS.get(technique.method)
     if method is None:
         message = f"technique.method {technique.method!r} is not supported by this trainer: {', '.join(METHODS)}"
         raise TrainerFailure(FailureReason.INVALID_RUN, message)
+    if "merged" in run.output.formats and (reason := _unmergeable(technique)):
+        raise TrainerFailure(FailureReason.INVALID_RUN, f"output.formats: merged: {reason}; set adapter")
+    if run.training.gradient_checkpointing and technique.peft and technique.peft.type == "prefix-tuning":
+        message = "training.gradientCheckpointing: it throws away the keys and values of prefix-tuning; set false"
+        raise TrainerFailure(FailureReason.INVALID_RUN, message)
     adapted = method(model, technique, head)
     trainable, total = parameters(adapted)
-    print(f"{technique.method}: {trainable:,} of {total:,} parameters are trained ({trainable / total:.2%})")
+    name = technique.peft.type if technique.peft else technique.method
+    print(f"{name}: {trainable:,} of {total:,} parameters are trained ({trainable / total:.2%})")
     return adapted
+
+
+def _unmergeable(technique: TechniqueSettings) -> str | None:
+    """Tell why the adapter cannot become part of the weights, before a run is spent on it."""
+    if technique.peft and technique.peft.type in peft_types.PROMPTS:
+        return f"{technique.peft.type} learns an input of the model, which is no weight"
+    if technique.lora and technique.lora.variant == "loftq":
+        return "loftq makes up for what quantization lost, which unquantized weights have"
+    return None
+
+
+def callbacks(model: Any, resumed: Path | None) -> list[Any]:
+    """Make what an adapter must do between steps; `resumed` is the checkpoint that the run goes on from."""
+    kind = _peft_type(model)
+    if kind == "ADALORA":
+        return [adalora.AllocateRanks(model)]
+    return [prompts.KeepPrompts(model, resumed)] if kind in PROMPTS else []
+
+
+def untouched(model: Any) -> contextlib.AbstractContextManager[Any]:
+    """Show the model as it came, for as long as the context lasts, where the adapter starts from noise."""
+    kind = _peft_type(model)
+    if kind in PROMPTS:
+        return prompts.left_out(model)
+    return model.disable_adapter() if kind in NOISY else contextlib.nullcontext()
+
+
+def _peft_type(model: Any) -> str | None:
+    configs = getattr(model, "peft_config", None)
+    return str(configs["default"].peft_type.value) if configs else None
 
 
 def parameters(model: Any) -> tuple[int, int]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finetune_trainer.contract import FailureReason
-from finetune_trainer.data.formats import Example, Format, RowProblem, choose_format, formats_for, read_example
+from finetune_trainer.data.formats import Format, choose_format, formats_for, read_example
 from finetune_trainer.data.reading import BadRow, Row, find_files, read_rows
+from finetune_trainer.data.rows import Example, RowProblem
 from finetune_trainer.failures import TrainerFailure
 
 PROBLEMS_SHOWN = 20
@@ -27,6 +28,8 @@ class Wanted:
     format: str
     columns: Mapping[str, str]
     max_invalid_rows: int
+    extractive: bool = False
+    """Whether an answer must stand in its context, because the model can only point at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +83,19 @@ def _chosen(row: Row, wanted: Wanted) -> Format:
 
 def _example(row: Row, chosen: Format, wanted: Wanted) -> Example | BadRow:
     try:
-        return read_example(chosen, row.fields, wanted.columns)
+        example = read_example(chosen, row.fields, wanted.columns)
+        if wanted.extractive:
+            _check_answer(example)
     except RowProblem as problem:
         return BadRow(row.file, row.number, str(problem))
+    return example
+
+
+def _check_answer(example: Example) -> None:
+    if "context" not in example:
+        raise RowProblem("context is missing; this model answers by pointing at words of it")
+    if example["start"] < 0:
+        raise RowProblem("the answer does not stand in the context; this model answers by pointing at words of it")
 
 
 def _too_many(bad: list[BadRow], count: int, total: int, tolerated: int) -> TrainerFailure:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
 import re
 import zlib
@@ -21,7 +22,8 @@ from typing import Any, BinaryIO
 from finetune_trainer.contract import FailureReason
 from finetune_trainer.failures import TrainerFailure
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+PARQUET = ".parquet"
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", PARQUET)
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 SAVE_AS_UTF8 = "save the file as UTF-8"
@@ -29,10 +31,13 @@ SURROGATE = re.compile("[\udc80-\udcff]")
 MAX_FIELD_BYTES = 16 * 1024 * 1024
 """Longest CSV field; the csv module's own limit of 128 KiB is less than a long document."""
 
+PARQUET_ROWS = 1024
+"""Rows of a Parquet file that are in memory at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as its file has it; `number` is the line it starts on (an element's place, in a JSON array)."""
+    """A row as its file has it; `number` is the line it starts on (its place, in a JSON array or Parquet)."""
 
     file: str
     number: int
@@ -77,7 +82,9 @@ def read_rows(path: Path) -> Iterator[Row | BadRow]:
     kind = _kind(path)
     try:
         with _open(path) as stream:
-            if kind in (".csv", ".tsv"):
+            if kind == PARQUET:
+                yield from _read_parquet(path.name, stream)
+            elif kind in (".csv", ".tsv"):
                 yield from _read_table(path.name, stream, "\t" if kind == ".tsv" else ",")
             elif kind == ".json" and _starts_array(stream):
                 yield from _read_array(path.name, stream)
@@ -125,6 +132,18 @@ def _read_array(name: str, stream: BinaryIO) -> Iterator[Row | BadRow]:
             yield Row(name, number, value)
         else:
             yield BadRow(name, number, f"a row must be a JSON object, this is {_json_type(value)}")
+
+
+def _read_parquet(name: str, stream: BinaryIO) -> Iterator[Row]:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        numbers = itertools.count(1)
+        for batch in ParquetFile(stream).iter_batches(PARQUET_ROWS):
+            yield from (Row(name, next(numbers), fields) for fields in batch.to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise _invalid(f"{name}: damaged Parquet file: {str(error).splitlines()[0][:200]}") from error
 
 
 def _read_table(name: str, stream: BinaryIO, delimiter: str) -> Iterator[Row | BadRow]:

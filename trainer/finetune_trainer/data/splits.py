@@ -8,11 +8,12 @@ Not here: what the rows contain (`formats.py`).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Sequence
 
 from finetune_trainer.contract import FailureReason
-from finetune_trainer.data.formats import Example
+from finetune_trainer.data.rows import Example
 from finetune_trainer.failures import TrainerFailure
 
 MIN_ROWS = 10
@@ -46,18 +47,17 @@ def overlap(training: Sequence[Example], validation: Sequence[Example]) -> int:
 
 
 def _key(example: Example, seed: int) -> bytes:
-    text = example["text"] if "text" in example else _question(example["messages"])
-    return hashlib.sha256(f"{seed}:{' '.join(text.split()).casefold()}".encode()).digest()
+    return hashlib.sha256(f"{seed}:{' '.join(_asked(example).split()).casefold()}".encode()).digest()
 
 
-def _question(messages: Sequence[dict[str, str]]) -> str:
-    """Take what stands before the first answer: the same question with two answers belongs on one side."""
-    turns = []
-    for message in messages:
-        if message["role"] == "assistant":
-            break
-        turns.append(message["content"])
-    return "\n".join(turns)
+def _asked(example: Example) -> str:
+    """Take what is asked of the model, and not the answer: the same question with two answers belongs on one side."""
+    if "tokens" in example:
+        return " ".join(example["tokens"])
+    if "messages" in example:
+        before = itertools.takewhile(lambda message: message["role"] != "assistant", example["messages"])
+        return "\n".join(message["content"] for message in before)
+    return "\n".join(example[part] for part in ("text", "source", "question", "context") if part in example)
 
 
 def _invalid(message: str) -> TrainerFailure:

@@ -1,4 +1,4 @@
-"""Text classification: one label per text, measured by accuracy and macro F1.
+"""Text classification: one label per text, or all of those that fit; measured by accuracy and macro F1.
 
 Not here: which labels there are (`data/load.py`).
 """
@@ -11,21 +11,22 @@ from typing import Any
 import numpy as np
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-from finetune_trainer.data.formats import Example
-from finetune_trainer.objectives.arguments import Ingredients, arguments, make_arguments
+from finetune_trainer.data.rows import Example
+from finetune_trainer.objectives.arguments import Ingredients, arguments, by_length, make_arguments, tell_cut
+from finetune_trainer.objectives.scores import ratios
 
 
 def build(ingredients: Ingredients) -> Trainer:
     """Tokenize the rows and make the trainer; batches are padded to their own longest row only."""
     run, data = ingredients.run, ingredients.data
-    ids = {label: number for number, label in enumerate(data.labels)}
     length = run.training.sequence_length
-    held_out = sorted(data.validation, key=lambda example: len(example["text"]))
+    rows = _tokenized(data.training, ingredients.tokenizer, data.labels, length)
+    tell_cut(sum(len(row["input_ids"]) >= length for row in rows), len(rows), length)
     return Trainer(
         model=ingredients.model,
         args=make_arguments(TrainingArguments, arguments(run)),
-        train_dataset=_tokenized(data.training, ingredients.tokenizer, ids, length),
-        eval_dataset=_tokenized(held_out, ingredients.tokenizer, ids, length),
+        train_dataset=rows,
+        eval_dataset=_tokenized(by_length(data.validation), ingredients.tokenizer, data.labels, length),
         data_collator=DataCollatorWithPadding(ingredients.tokenizer),
         processing_class=ingredients.tokenizer,
         compute_metrics=_measure,
@@ -34,29 +35,37 @@ def build(ingredients: Ingredients) -> Trainer:
 
 def metrics(raw: Mapping[str, float]) -> dict[str, float]:
     """Name the evaluation's numbers as the report does."""
-    return {name: round(raw[f"eval_{name}"], 4) for name in ("accuracy", "macroF1", "loss")}
+    return {name: round(raw[f"eval_{name}"], 4) for name in ("accuracy", "f1", "loss")}
 
 
-def _tokenized(examples: Sequence[Example], tokenizer: Any, ids: Mapping[str, int], length: int) -> Any:
+def _tokenized(examples: Sequence[Example], tokenizer: Any, labels: Sequence[str], length: int) -> Any:
     encoded = tokenizer([example["text"] for example in examples], truncation=True, max_length=length)
-    columns = list(encoded)
     return [
-        {**{column: encoded[column][row] for column in columns}, "labels": ids[example["label"]]}
+        {**{column: values[row] for column, values in encoded.items()}, "labels": _target(example, labels)}
         for row, example in enumerate(examples)
     ]
 
 
+def _target(example: Example, labels: Sequence[str]) -> int | list[float]:
+    """Number the label; of several, say for each whether the text has it, in the floats that select that loss."""
+    if "labels" in example:
+        return [float(label in example["labels"]) for label in labels]
+    return labels.index(example["label"])
+
+
 def _measure(prediction: Any) -> dict[str, float]:
-    """Score without scikit-learn, which is 40 MiB for these two lines."""
     scores = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-    chosen, truth = scores.argmax(-1), prediction.label_ids
-    present = sorted({*chosen.tolist(), *truth.tolist()})
-    return {
-        "accuracy": float((chosen == truth).mean()),
-        "macroF1": float(np.mean([_f1(chosen == label, truth == label) for label in present])),
-    }
+    truth = prediction.label_ids
+    if truth.ndim > 1:
+        chosen, truth = scores > 0, truth > 0
+        return {"accuracy": float((chosen == truth).all(-1).mean()), "f1": _macro_f1(chosen.T, truth.T)}
+    present = sorted({*(chosen := scores.argmax(-1)).tolist(), *truth.tolist()})
+    by_label = [[side == label for label in present] for side in (chosen, truth)]
+    return {"accuracy": float((chosen == truth).mean()), "f1": _macro_f1(*by_label)}
 
 
-def _f1(chosen: Any, truth: Any) -> float:
-    """Harmonic mean of precision and recall; the label is chosen or true at least once, so nothing divides by zero."""
-    return 2.0 * float((chosen & truth).sum()) / float(chosen.sum() + truth.sum())
+def _macro_f1(chosen: Sequence[Any], truth: Sequence[Any]) -> float:
+    pairs = zip(chosen, truth, strict=True)
+    return float(
+        np.mean([ratios(int((one & other).sum()), int(one.sum()), int(other.sum()))["f1"] for one, other in pairs])
+    )

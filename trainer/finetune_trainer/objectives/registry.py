@@ -1,4 +1,4 @@
-"""The tasks by name, and the objective that serves each.
+"""The tasks by name, and the objective that serves each, which may depend on the family of the model.
 
 Objectives are imported when they are asked for: what one needs (TRL, datasets) costs memory that another has not.
 
@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_trainer.contract import TrainerRun
-from finetune_trainer.heads import CAUSAL_LM, SEQUENCE_CLASSIFICATION
+from finetune_trainer import heads
+from finetune_trainer.contract import FailureReason, TrainerRun
+from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.heads import Family
 
 QUANTIZED_OPTIMIZERS = ("8bit", "bnb", "paged")
 
@@ -37,28 +39,58 @@ class Objective:
         return name(raw)
 
 
-CLASSIFICATION = Objective(head=SEQUENCE_CLASSIFICATION, module="finetune_trainer.objectives.classify", libraries=())
-LANGUAGE = Objective(head=CAUSAL_LM, module="finetune_trainer.objectives.sft", libraries=("datasets", "trl"))
+def _objective(head: str, module: str, *libraries: str) -> Objective:
+    return Objective(head=head, module=f"finetune_trainer.objectives.{module}", libraries=libraries)
 
-OBJECTIVES: Mapping[str, Objective] = {
-    "text-classification": CLASSIFICATION,
-    "causal-lm": LANGUAGE,
-    "chat": LANGUAGE,
-    "instruction": LANGUAGE,
+
+CLASSIFICATION = _objective(heads.SEQUENCE_CLASSIFICATION, "classify")
+TAGGING = _objective(heads.TOKEN_CLASSIFICATION, "tag")
+POINTING = _objective(heads.QUESTION_ANSWERING, "point")
+LANGUAGE = _objective(heads.CAUSAL_LM, "sft", "datasets", "trl")
+REWRITING = _objective(heads.SEQUENCE_TO_SEQUENCE, "rewrite")
+PREFERENCE = _objective(heads.CAUSAL_LM, "prefer", "datasets", "trl")
+
+READING_BOTH_WAYS = (Family.ENCODER, Family.DECODER)
+OBJECTIVES: Mapping[str, Mapping[Family, Objective]] = {
+    "text-classification": dict.fromkeys(READING_BOTH_WAYS, CLASSIFICATION),
+    "token-classification": dict.fromkeys(READING_BOTH_WAYS, TAGGING),
+    "question-answering": {
+        Family.ENCODER: POINTING,
+        Family.DECODER: LANGUAGE,
+        Family.ENCODER_DECODER: REWRITING,
+    },
+    "translation": {Family.ENCODER_DECODER: REWRITING, Family.DECODER: LANGUAGE},
+    "instruction": {Family.DECODER: LANGUAGE, Family.ENCODER_DECODER: REWRITING},
+    "chat": {Family.DECODER: LANGUAGE},
+    "causal-lm": {Family.DECODER: LANGUAGE},
+    "preference": {Family.DECODER: PREFERENCE},
 }
 
 OPTIONAL_LIBRARIES = ("bitsandbytes", "datasets", "scipy", "sklearn", "trl")
 """What transformers, PEFT and accelerate import as soon as they find it."""
 
 
-def find(task: str) -> Objective:
-    """Give the objective of a task; `data/formats.py` has refused unknown ones by now."""
-    return OBJECTIVES[task]
+def find(task: str, family: Family | None) -> Objective:
+    """Give the objective of a task for a family of models (None: not known, so any that serves the task).
+
+    Raises:
+        TrainerFailure: InvalidRun.
+    """
+    if task not in OBJECTIVES:
+        message = f"task {task!r} is not supported by this trainer: {', '.join(sorted(OBJECTIVES))}"
+        raise TrainerFailure(FailureReason.INVALID_RUN, message)
+    choices = OBJECTIVES[task]
+    if family is None:
+        return next(iter(choices.values()))
+    if family not in choices:
+        message = f"task {task} cannot be learnt by a model that is an {family.value}; take an {' or '.join(choices)}"
+        raise TrainerFailure(FailureReason.INVALID_RUN, message.replace("an d", "a d"))
+    return choices[family]
 
 
-def unused_libraries(run: TrainerRun) -> tuple[str, ...]:
+def unused_libraries(run: TrainerRun, objective: Objective) -> tuple[str, ...]:
     """List the optional libraries that this run can do without."""
-    used = set(find(run.task).libraries)
+    used = set(objective.libraries)
     if run.technique.quantization or any(word in run.training.optimizer for word in QUANTIZED_OPTIMIZERS):
         used.add("bitsandbytes")
     return tuple(name for name in OPTIONAL_LIBRARIES if name not in used)

@@ -1,8 +1,10 @@
 """Language modelling: the next token of plain text, or of the assistant's turns of a conversation.
 
+A question with its context, or a sentence to translate, is a conversation of two turns.
+
 Loss is counted on answers only where the chat template can mark them, else on the last answer.
 
-Not here: checking conversations (`data/formats.py`).
+Not here: checking conversations (`data/rows.py`).
 """
 
 from __future__ import annotations
@@ -16,10 +18,15 @@ from datasets import Dataset, disable_progress_bars
 from trl import SFTConfig, SFTTrainer
 from trl.chat_template_utils import get_training_chat_template
 
-from finetune_trainer.contract import FailureReason
-from finetune_trainer.data.formats import Example
-from finetune_trainer.failures import TrainerFailure
-from finetune_trainer.objectives.arguments import Ingredients, arguments, make_arguments
+from finetune_trainer.data.rows import Example, as_conversation
+from finetune_trainer.objectives.arguments import (
+    Ingredients,
+    arguments,
+    by_length,
+    learn_in_fp32,
+    make_arguments,
+    tell_lost,
+)
 
 GENERATION_TAG = re.compile(r"{%-?\s*generation\b")
 LARGEST_EXPONENT = 80.0
@@ -30,7 +37,10 @@ def build(ingredients: Ingredients) -> SFTTrainer:
     """Make the trainer; TRL tokenizes, masks and cuts the rows."""
     disable_progress_bars()
     run, data, tokenizer = ingredients.run, ingredients.data, ingredients.tokenizer
-    conversational = "messages" in data.training[0]
+    learnt, held_out = (
+        [as_conversation(example) for example in side] for side in (data.training, by_length(data.validation))
+    )
+    conversational = "messages" in learnt[0]
     masked = conversational and _marks_answers(tokenizer)
     values = arguments(run) | {
         "max_length": run.training.sequence_length,
@@ -40,17 +50,17 @@ def build(ingredients: Ingredients) -> SFTTrainer:
         "assistant_only_loss": masked,
         "dataset_num_proc": None,
     }
-    held_out = sorted(data.validation, key=lambda example: len(str(example)))
     trainer = SFTTrainer(
         model=ingredients.model,
         args=make_arguments(SFTConfig, values),
-        train_dataset=Dataset.from_list(_rows(data.training, tokenizer, masked=masked)),
+        train_dataset=Dataset.from_list(_rows(learnt, tokenizer, masked=masked)),
         eval_dataset=Dataset.from_list(_rows(held_out, tokenizer, masked=masked)),
         processing_class=tokenizer,
     )
-    _learn_in_fp32(trainer.model)
+    learn_in_fp32(trainer.model)
     if not values["packing"]:
-        _tell_lost_rows(len(data.training), len(trainer.train_dataset), run.training.sequence_length)
+        tell_lost(len(data.training), len(trainer.train_dataset), run.training.sequence_length)
+    tell_lost(len(data.validation), len(trainer.eval_dataset), run.training.sequence_length)
     return trainer
 
 
@@ -58,17 +68,6 @@ def metrics(raw: Mapping[str, float]) -> dict[str, float]:
     """Name the evaluation's numbers as the report does."""
     loss = raw["eval_loss"]
     return {"loss": round(loss, 4), "perplexity": round(math.exp(min(loss, LARGEST_EXPONENT)), 3)}
-
-
-def _learn_in_fp32(model: Any) -> None:
-    """Take back that TRL casts the adapters of quantized models to bf16.
-
-    Small steps are rounded away in it, and on a CPU every shape of a batch leaves a compiled kernel behind: a run grew
-    by 8 MiB a step.
-    """
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
 
 
 def _marks_answers(tokenizer: Any) -> bool:
@@ -96,12 +95,3 @@ def _rows(examples: Sequence[Example], tokenizer: Any, *, masked: bool) -> list[
         {"prompt": "".join(turn["content"] + "\n\n" for turn in before), "completion": answer["content"]}
         for before, answer in split
     ]
-
-
-def _tell_lost_rows(before: int, after: int, length: int) -> None:
-    """Say what TRL keeps silent about: rows with nothing to learn within the sequence length are left out."""
-    if after == 0:
-        message = f"no row has an answer within spec.training.sequenceLength {length}: raise it"
-        raise TrainerFailure(FailureReason.DATA_INVALID, message)
-    if after < before:
-        print(f"warning: {before - after} rows have nothing to learn within {length} tokens and are left out")

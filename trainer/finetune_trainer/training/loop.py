@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from finetune_trainer.adapters.registry import parameters
+from finetune_trainer.adapters import registry as adapters
 from finetune_trainer.attempt import Attempt
-from finetune_trainer.contract import FailureReason, TrainerPhase, TrainerRun
+from finetune_trainer.contract import FailureReason, LoraSettings, TrainerPhase, TrainerRun
 from finetune_trainer.failures import Suspended, TrainerFailure, classify
 from finetune_trainer.reporting.callback import ReportingCallback, peak_memory_bytes
 from finetune_trainer.training.callbacks import Guard, Interrupted, NothingLeft, Saver
@@ -53,7 +53,7 @@ def open_checkpoints(attempt: Attempt) -> tuple[CheckpointStore, Checkpoint | No
 
 def measure_baseline(trainer: Any, attempt: Attempt, objective: Any, resumed: Checkpoint | None) -> None:
     """Measure the untouched model; a resumed attempt takes the numbers over, they cannot have changed."""
-    trainable, total = parameters(trainer.model)
+    trainable, total = adapters.parameters(trainer.model)
     attempt.journal.note(trainable_parameters=trainable, total_parameters=total)
     trainer.add_callback(_reporting(attempt))
     _quieten(trainer)
@@ -62,7 +62,8 @@ def measure_baseline(trainer: Any, attempt: Attempt, objective: Any, resumed: Ch
         attempt.journal.note(metrics_before=known)
         return
     attempt.journal.enter(TrainerPhase.EVALUATING_BASELINE)
-    attempt.journal.note(metrics_before=_measure(trainer, objective, "before training"))
+    with adapters.untouched(trainer.model):
+        attempt.journal.note(metrics_before=_measure(trainer, objective, "before training"))
 
 
 def measure_result(trainer: Any, attempt: Attempt, objective: Any) -> None:
@@ -82,6 +83,8 @@ def train(trainer: Any, attempt: Attempt, store: CheckpointStore, resumed: Check
     attempt.journal.enter(TrainerPhase.TRAINING)
     saver = Saver(attempt, store, seconds_before=float(resumed.manifest.facts["train_seconds"]) if resumed else 0.0)
     trainer.add_callback(Guard(attempt))
+    for callback in adapters.callbacks(trainer.model, resumed.path if resumed else None):
+        trainer.add_callback(callback)  # before the saver, which takes away what is saved
     trainer.add_callback(saver)
     with attempt.stop.saving_first():
         try:
@@ -155,7 +158,17 @@ def _fingerprint(run: TrainerRun) -> str:
     Batch sizes, precision and quantization may differ: an attempt after an out-of-memory continues with a smaller
     plan.
     """
-    family = "full" if run.technique.method == "full" else "adapter"
-    lora = asdict(run.technique.lora) if run.technique.lora else None
-    parts = [run.task, run.model.name, run.model.revision, family, lora, run.training.optimizer]
+    technique = run.technique
+    family = technique.method if technique.method in {"full", "peft"} else "adapter"
+    family = "magnitudes" if technique.method in {"dora", "qdora"} else family
+    parts = [run.task, run.model.name, run.model.revision, family, _said(technique.lora), run.training.optimizer]
+    parts += [asdict(technique.peft)] if technique.peft else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _said(lora: LoraSettings | None) -> dict[str, Any] | None:
+    """Return what differs from defaults, so that a checkpoint of a release without a field is still taken."""
+    if lora is None:
+        return None
+    values = asdict(lora)
+    return {each.name: values[each.name] for each in fields(lora) if values[each.name] != each.default}

@@ -113,7 +113,7 @@ class ModelShape(ApiModel):
         """Weights of one layer's MLP matrices."""
         return sum(one.weights for one in self.linears if one.group in {Group.MLP_IN, Group.MLP_OUT})
 
-    @property
+    @functools.cached_property
     def linear_parameters(self) -> int:
         """Weights of all layers' matrices: what quantization shrinks."""
         decoder = self.decoder_layers * sum(one.weights for one in self.decoder_linears)
@@ -144,7 +144,7 @@ class ModelShape(ApiModel):
         """Weights of an encoder's square layer between the first token and a classifier."""
         return self.hidden * (self.hidden + 1) if self.kind is ModelKind.ENCODER else 0
 
-    @property
+    @functools.cached_property
     def parameters(self) -> int:
         """All weights."""
         return self.linear_parameters + self.embedding_parameters + self.vector_parameters + self.pooler_parameters

@@ -68,15 +68,17 @@ def live_bytes(shape: ModelShape, work: Workload) -> float:
 def _moments(shape: ModelShape, work: Workload, held: States) -> tuple[dict[str, float], ...]:
     rest = {"weights": held.weights, "adapter": held.adapter, "optimizer": held.optimizer, "buffers": held.buffers}
     rest["reference"] = held.reference
+    layer = layers.saved(shape, work) * work.tokens + layers.updates(work)
+    inside = _inside(shape, work, layer)
     backward = {
         "gradients": held.gradients if work.accumulation > 1 else 0.0,
-        **_activations(shape, work),
+        **_activations(shape, work, layer, inside),
         "gathered": held.gathered,
         "cast": _cast(shape, work),
     }
     lowest = {
         "gradients": held.gradients * (1.0 if work.accumulation > 1 else _above_lowest(shape, work)),
-        **_inside(shape, work),
+        **inside,
         "gathered": held.gathered,
     }
     end = {"gradients": held.gradients, "gathered": held.gathered, "last gradient": _last_gradient(shape, work)}
@@ -89,29 +91,22 @@ def _moments(shape: ModelShape, work: Workload, held: States) -> tuple[dict[str,
     )
 
 
-def _activations(shape: ModelShape, work: Workload) -> dict[str, float]:
+def _activations(shape: ModelShape, work: Workload, layer: float, inside: dict[str, float]) -> dict[str, float]:
     """Return what is held when the backward pass needs most: at its start for logits, or inside of the last layer."""
-    depth, layer = shape.layers + shape.decoder_layers, _layer(shape, work)
+    depth = shape.layers + shape.decoder_layers
     kept = depth * (layers.checkpoint(shape, work) * work.tokens if work.gradient_checkpointing else layer)
     others = kept if work.gradient_checkpointing else kept - layer
-    inside = _inside(shape, work)
-    inside |= {"activations": others + inside["activations"], "head gradient": _head_gradient(shape, work)}
-    return max({"activations": kept, "logits": _logits(shape, work)}, inside, key=lambda terms: sum(terms.values()))
+    top = inside | {"activations": others + inside["activations"], "head gradient": _head_gradient(shape, work)}
+    return max({"activations": kept, "logits": _logits(shape, work)}, top, key=lambda terms: sum(terms.values()))
 
 
-def _inside(shape: ModelShape, work: Workload) -> dict[str, float]:
+def _inside(shape: ModelShape, work: Workload, layer: float) -> dict[str, float]:
     """Return what is held inside of one layer: all that it keeps, and gradients or a written-out weight in passing."""
-    layer, weight = _layer(shape, work), dequantized(shape, work)
+    passing, weight = _passing(shape, work), dequantized(shape, work)
     beside = layers.beside_dequantized(shape, work) * work.tokens if weight else 0.0
-    passing = _passing(shape, work)
     if beside + weight > passing:
         return {"activations": layer + beside, "dequantized": weight}
     return {"activations": layer + passing}
-
-
-def _layer(shape: ModelShape, work: Workload) -> float:
-    """Return the bytes that one layer keeps."""
-    return layers.saved(shape, work) * work.tokens + layers.updates(work)
 
 
 def _passing(shape: ModelShape, work: Workload) -> float:

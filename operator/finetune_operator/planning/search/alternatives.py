@@ -1,4 +1,4 @@
-"""What would fit in place of a job that does not: another technique, another accelerator, more devices; cheapest first.
+"""What would fit in place of a job that does not: another technique, accelerator or step, more devices; cheapest first.
 
 Every one is planned as the changed job would be, so that what is offered really fits.
 
@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 
 from finetune_operator.api.v1alpha1.hardware import Distribution, Hardware
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
-from finetune_operator.api.v1alpha1.technique import Method
+from finetune_operator.api.v1alpha1.technique import LoraVariant, Method
 from finetune_operator.planning import checks, methods
 from finetune_operator.planning.machines import Machine, everything, machines
 from finetune_operator.planning.refusal import Alternative, Refusal
-from finetune_operator.planning.search.first import Job, first
+from finetune_operator.planning.search.first import Job, first, large_enough
 
 METHODS = (Method.LORA, Method.QLORA)
 """Techniques that are offered in place of a larger one."""
+
+BARRED = {Method.LORA: LoraVariant.LOFTQ, Method.QLORA: LoraVariant.PISSA}
+"""Ways to start an adapter that a technique cannot have: one makes up for quantization, one does not survive it."""
 
 MOST = 3
 FREE = Distribution()
@@ -35,12 +38,30 @@ class Change:
 
 
 def alternatives(job: Job, machine: Machine) -> tuple[Alternative, ...]:
-    """Return up to three things that fit, one of each kind where there is one: first what stays, then by price."""
-    kinds = (_other_methods(job, machine), _more_devices(job, machine), _other_machines(job, machine))
+    """Return up to three things that fit, one of each kind where there is one: first what stays, then by price.
+
+    Where no single change is enough, a smaller technique on other hardware is.
+    """
+    kinds = (
+        _other_methods(job, machine),
+        _more_devices(job, machine),
+        _other_machines(job, machine),
+        _smaller_steps(job, machine),
+    )
     found = [[one for one in kind if one is not None] for kind in kinds]
     best = [min(kind, key=_cost) for kind in found if kind]
     rest = sorted((one for kind in found for one in kind if one not in best), key=_cost)
-    return tuple(sorted([*best, *rest][:MOST], key=_cost))
+    return tuple(sorted([*best, *rest][:MOST], key=_cost)) or _both(job, machine)
+
+
+def _both(job: Job, machine: Machine) -> tuple[Alternative, ...]:
+    """Return the smallest technique on other hardware, cheapest first."""
+    if not _open(job, Method.QLORA):
+        return ()
+    words = f"technique.method: {Method.QLORA.value}, "
+    quantized = replace(job, spec=_of_method(job.spec, Method.QLORA))
+    found = (one for one in _other_machines(quantized, machine, words) if one is not None)
+    return tuple(sorted(found, key=_cost)[:MOST])
 
 
 def _cost(alternative: Alternative) -> tuple[bool, float, int]:
@@ -49,12 +70,35 @@ def _cost(alternative: Alternative) -> tuple[bool, float, int]:
 
 
 def _other_methods(job: Job, machine: Machine) -> Iterator[Alternative | None]:
-    technique = job.spec.technique
     for method in METHODS:
-        if method is not technique.method and methods.allowed(job.spec, method):
-            kept = {"method": method, "goals": (), "peft": None}
-            spec = job.spec.model_copy(update={"technique": technique.model_copy(update=kept)})
-            yield _planned(job, machine, Change(spec, f"technique.method: {method.value}", stays=True))
+        if _open(job, method):
+            words = f"technique.method: {method.value}"
+            yield _planned(job, machine, Change(_of_method(job.spec, method), words, stays=True))
+
+
+def _open(job: Job, method: Method) -> bool:
+    """Whether the job is of another method and could be of this one."""
+    technique = job.spec.technique
+    barred = technique.lora is not None and technique.lora.variant is BARRED[method]
+    return method is not technique.method and methods.allowed(job.spec, method) and not barred
+
+
+def _of_method(spec: FineTuneJobSpec, method: Method) -> FineTuneJobSpec:
+    technique = spec.technique.model_copy(update={"method": method, "goals": (), "peft": None})
+    return spec.model_copy(update={"technique": technique})
+
+
+def _smaller_steps(job: Job, machine: Machine) -> Iterator[Alternative | None]:
+    """Return the job with what it had fixed about its steps left to memory: a row at a time, or checkpointing."""
+    training = job.spec.training
+    changes: dict[str, dict[str, int | bool]] = {}
+    if (training.micro_batch_size or 1) > 1:
+        changes["training.microBatchSize: 1"] = {"micro_batch_size": 1}
+    if training.gradient_checkpointing is False:
+        changes["training.gradientCheckpointing: true"] = {"gradient_checkpointing": True}
+    for words, update in changes.items():
+        spec = job.spec.model_copy(update={"training": training.model_copy(update=update)})
+        yield _planned(job, machine, Change(spec, words, stays=True))
 
 
 def _more_devices(job: Job, machine: Machine) -> Iterator[Alternative | None]:
@@ -68,12 +112,13 @@ def _more_devices(job: Job, machine: Machine) -> Iterator[Alternative | None]:
         yield _planned(job, offered, Change(spec, f"hardware: {{{_name(offered)}}}", stays=True))
 
 
-def _other_machines(job: Job, machine: Machine) -> Iterator[Alternative | None]:
-    for offered in everything(Hardware(), job.profiles):
+def _other_machines(job: Job, machine: Machine, words: str = "") -> Iterator[Alternative | None]:
+    free = replace(job, spec=job.spec.model_copy(update={"hardware": Hardware(), "distribution": FREE}), offloads=False)
+    for offered in large_enough(free, everything(Hardware(), job.profiles)):
         if offered.name != machine.name:
             key = {"profile": offered.profile} if offered.profile else {"accelerator": offered.accelerator.key}
-            spec = job.spec.model_copy(update={"hardware": Hardware.model_validate(key), "distribution": FREE})
-            yield _planned(job, offered, Change(spec, f"hardware: {{{_name(offered)}}}", stays=False))
+            spec = free.spec.model_copy(update={"hardware": Hardware.model_validate(key)})
+            yield _planned(job, offered, Change(spec, f"{words}hardware: {{{_name(offered)}}}", stays=False))
 
 
 def _resolved(hardware: Hardware, job: Job) -> tuple[Machine, ...]:
@@ -82,16 +127,18 @@ def _resolved(hardware: Hardware, job: Job) -> tuple[Machine, ...]:
 
 
 def _name(machine: Machine) -> str:
-    return f"profile: {machine.profile}" if machine.profile else f"accelerator: {machine.name}"
+    if machine.profile:
+        return f"profile: {machine.profile}"
+    return f"instanceType: {machine.name}" if machine.instance else f"accelerator: {machine.name}"
 
 
 def _planned(job: Job, machine: Machine, change: Change) -> Alternative | None:
     """Plan the changed job."""
-    changed = replace(job, spec=change.spec)
+    changed = replace(job, spec=change.spec, offloads=False)  # too slow to be worth a recommendation
     if checks.contradiction(change.spec, job.shape, machine) is not None:
         return None
     found = first(changed, machine)
-    if found is None or found[1].question.sharding.offload_optimizer:  # too slow to be worth a recommendation
+    if found is None:
         return None
     fit = found[1]
     question = fit.question

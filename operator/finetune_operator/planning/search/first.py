@@ -17,7 +17,7 @@ from finetune_operator.planning.catalog import ModelShape
 from finetune_operator.planning.machines import Machine
 from finetune_operator.planning.memory.workload import Sharding, Stack
 from finetune_operator.planning.profiles import Profiles
-from finetune_operator.planning.search.fitting import Fit, Question, fit, smallest
+from finetune_operator.planning.search.fitting import Fit, Question, fit, micro_batches, smallest
 from finetune_operator.planning.search.sharding import ways
 
 METHOD_FIRST = frozenset({Goal.QUALITY, Goal.AGGREGATE_GPU_MEMORY})
@@ -34,6 +34,8 @@ class Job:
     shape: ModelShape
     profiles: Profiles
     stack: Stack
+    offloads: bool = True
+    """Whether what does not fit may leave the devices."""
 
     @property
     def method_first(self) -> bool:
@@ -58,6 +60,17 @@ def first(job: Job, machine: Machine) -> tuple[int, Fit] | None:
         if least.peak <= machine.device_bytes and (found := fit(question)) is not None:
             return (order.index(question.method) if job.method_first else 0), found
     return None
+
+
+def large_enough(job: Job, offered: tuple[Machine, ...]) -> Iterator[Machine]:
+    """Return the machines that could hold the job: what it needs at least is the same on all that share it alike."""
+    least: dict[tuple[object, ...], int] = {}
+    for machine in offered:
+        alike = (machine.is_cpu, machine.accelerator.bf16, machine.device_counts, machine.node_counts)
+        if alike not in least:
+            least[alike] = min((smallest(one).peak for one in questions(job, machine)), default=0)
+        if least[alike] <= machine.device_bytes:
+            yield machine
 
 
 def questions(job: Job, machine: Machine) -> Iterator[Question]:
@@ -88,7 +101,11 @@ def questions(job: Job, machine: Machine) -> Iterator[Question]:
 def _by_devices(job: Job, machine: Machine) -> tuple[Way, ...]:
     """Return the ways to share, those of equally many devices and equal offloading together."""
     aggregate = Goal.AGGREGATE_GPU_MEMORY in job.spec.technique.goals
-    every = ways(machine, job.spec.distribution, aggregate=aggregate)
+    every = (
+        way
+        for way in ways(machine, job.spec.distribution, aggregate=aggregate)
+        if (job.offloads or not way[1].offload_optimizer) and any(micro_batches(job.spec, way[1].devices))
+    )
     grouped = itertools.groupby(
         every, key=lambda way: (way[0], way[1].devices, way[1].offload_optimizer, way[1].offload_parameters)
     )

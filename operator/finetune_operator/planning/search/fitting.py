@@ -5,12 +5,13 @@ Not here: how much memory a workload needs (`planning.memory`), which machine an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
-from finetune_operator.api.v1alpha1.technique import Goal, Method, Quantization, QuantizationType
+from finetune_operator.api.v1alpha1.technique import Goal, Method, PeftType, Quantization, QuantizationType
 from finetune_operator.api.v1alpha1.training import Precision
 from finetune_operator.planning import hyperparameters
 from finetune_operator.planning.catalog import ModelKind, ModelShape
@@ -106,17 +107,27 @@ def _fitting(question: Question) -> Iterator[Fit]:
 
 def _checkpointing(spec: FineTuneJobSpec) -> tuple[bool, ...]:
     """Return what to try: what was asked for, or what the goal asks for."""
+    if not can_checkpoint(spec):
+        return (False,)
     if spec.training.gradient_checkpointing is not None:
         return (spec.training.gradient_checkpointing,)
     return (True,) if Goal.REDUCE_MEMORY in spec.technique.goals else (False, True)
 
 
+def can_checkpoint(spec: FineTuneJobSpec) -> bool:
+    """Return whether activations can be computed again: learned prefixes do not outlive that."""
+    return spec.technique.peft is None or spec.technique.peft.type is not PeftType.PREFIX_TUNING
+
+
 def smallest(question: Question) -> MemoryEstimate:
-    """Return what the job needs at least in this way: one row at a time, with checkpointing."""
-    training = question.spec.training
-    size = training.micro_batch_size or 1
-    checkpointing = training.gradient_checkpointing is not False
-    return predict(question, of_size(question, step(question), size, checkpointing=checkpointing))
+    """Return what the job needs at least in this way: with checkpointing, and one row at a time or all of them.
+
+    All at once can need less: nothing is added up then, so that gradients are not there all the time.
+    """
+    base, checkpointing = step(question), _checkpointing(question.spec)[-1]
+    sizes = tuple(micro_batches(question.spec, question.sharding.devices))
+    ends = (of_size(question, base, size, checkpointing=checkpointing) for size in {sizes[0], sizes[-1]})
+    return min((predict(question, work) for work in ends), key=lambda found: found.peak)
 
 
 def needed_beside(question: Question) -> int:
@@ -150,8 +161,13 @@ def micro_batches(spec: FineTuneJobSpec, devices: int) -> Iterator[int]:
     if fixed is not None:
         yield from (fixed,) if batch % (fixed * devices) == 0 else ()
     elif batch % devices == 0:
-        share = batch // devices
-        yield from (size for size in range(share, 0, -1) if share % size == 0)
+        yield from _divisors(batch // devices)
+
+
+def _divisors(number: int) -> tuple[int, ...]:
+    """Return what divides a number, largest first."""
+    small = [size for size in range(1, math.isqrt(number) + 1) if number % size == 0]
+    return tuple(sorted({*small, *(number // size for size in small)}, reverse=True))
 
 
 def of_size(question: Question, base: Workload, size: int, *, checkpointing: bool) -> Workload:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.technique import Method, QuantizationType
 from finetune_operator.planning.memory.workload import Sharding, Workload
-from finetune_operator.planning.search.fitting import Fit, Question, of_size, predict, step
+from finetune_operator.planning.search.fitting import Fit, Question, can_checkpoint, of_size, predict, step
 
 STAGES = (1, 2, 3)
 
@@ -43,16 +43,16 @@ def _steps(question: Question, work: Workload) -> Iterator[tuple[str, Question, 
     for smaller in (part for part in range(size // 2, 0, -1) if size % part == 0 and _halves(size, part)):
         work = _again(question, smaller, checkpointing=work.gradient_checkpointing)
         yield f"microBatchSize {smaller}, gradient accumulation {work.accumulation}", question, work
-    if not work.gradient_checkpointing:
+    if not work.gradient_checkpointing and can_checkpoint(question.spec):
         work = replace(work, gradient_checkpointing=True)
         yield "gradientCheckpointing", question, work
     for words, sharding in _shardings(question):
         question = replace(question, sharding=sharding)
-        work = _again(question, work.micro_batch_size, checkpointing=True)
+        work = _again(question, work.micro_batch_size, checkpointing=work.gradient_checkpointing)
         yield words, question, work
     quantized = _quantized(question)
     if quantized is not None:
-        work = _again(quantized, work.micro_batch_size, checkpointing=True)
+        work = _again(quantized, work.micro_batch_size, checkpointing=work.gradient_checkpointing)
         yield f"method {quantized.method.value}", quantized, work
 
 

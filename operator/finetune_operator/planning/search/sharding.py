@@ -50,7 +50,7 @@ def _offloads(distribution: Distribution) -> tuple[Offload, ...]:
 def _for_devices(devices: int, distribution: Distribution, offload: Offload, *, aggregate: bool) -> Iterator[Sharding]:
     strategy = distribution.strategy
     nothing = offload == Offload()
-    if strategy is Strategy.AUTO and nothing and not aggregate:
+    if strategy is Strategy.AUTO and nothing and (devices == 1 or not aggregate):
         yield ALONE if devices == 1 else Sharding(strategy=Strategy.DDP, devices=devices)
     if strategy is Strategy.NONE and devices == 1:
         yield ALONE

@@ -35,7 +35,27 @@ JOBS = {
         "hardware": {"accelerator": "nvidia-l4", "devicesPerNode": 4},
         "distribution": {"strategy": "ddp"},
     },
+    "one device of an instance type": {
+        "technique": {"method": "full"},
+        "hardware": {"instanceType": "p4d.24xlarge", "devicesPerNode": 1},
+        "distribution": {"strategy": "none"},
+    },
     "on processors": {"technique": {"method": "full"}},
+    "steps that were fixed": {
+        "model": {"name": "llama-3.1-8b"},
+        "technique": {"method": "qlora"},
+        "hardware": {"accelerator": "nvidia-t4", "devicesPerNode": 1},
+        "distribution": {"strategy": "none"},
+        "training": {"microBatchSize": 16, "batchSize": 32, "gradientCheckpointing": True, "sequenceLength": 2048},
+    },
+    "activations that are kept": {
+        "model": {"name": "llama-3.1-8b"},
+        "technique": {"method": "qlora"},
+        "hardware": {"accelerator": "nvidia-l4", "devicesPerNode": 1},
+        "distribution": {"strategy": "none"},
+        "training": {"gradientCheckpointing": False, "sequenceLength": 4096},
+    },
+    "a large model on processors": {"model": {"name": "llama-3.1-70b"}, "technique": {"method": "dora"}},
     "another adapter": {
         "model": {"name": "llama-3.1-70b"},
         "technique": {"method": "peft", "peft": {"type": "vera"}},
@@ -58,11 +78,14 @@ def refused(fields, profiles=None) -> Refusal:
 def changed(fields, change: str):
     """Do what an alternative says."""
     words, _, without = change.partition(" without ")
-    (path, value) = next(iter(yaml.safe_load(words).items()))
     result = {name: part for name, part in fields.items() if name != without}
-    if path == "technique.method":
-        return result | {"technique": {"method": value}}
-    return result | {path: value}
+    for path, value in yaml.safe_load(f"{{{words}}}").items():
+        group, _, name = path.partition(".")
+        if group == "technique":
+            result["technique"] = {"method": value}
+        else:
+            result[group] = fields.get(group, {}) | {name: value} if name else value
+    return result
 
 
 @pytest.mark.parametrize("fields", JOBS.values(), ids=JOBS)
@@ -87,6 +110,41 @@ def test_profiles_of_the_administrator_are_named_as_such():
     offered = refused(fields, OFFERED).alternatives
     assert any(one.change.startswith("hardware: {profile: a100") for one in offered)
     assert all("accelerator:" not in one.change for one in offered)
+
+
+def test_steps_that_were_fixed_are_given_back_to_the_plan():
+    assert "training.microBatchSize: 1" in said(JOBS["steps that were fixed"])
+    assert "training.gradientCheckpointing: true" in said(JOBS["activations that are kept"])
+
+
+def test_where_no_single_change_is_enough_two_of_them_are_offered():
+    small = Profiles.model_validate({"hardware": {"one": {"accelerator": "nvidia-a100-80gb"}}})
+    fields = {"model": {"name": "llama-3.1-70b"}, "technique": {"method": "lora"}}
+    (only,) = refused(fields, small).alternatives
+    assert only.change == "technique.method: qlora, hardware: {profile: one}"
+
+
+STARTS = {
+    "pissa does not start from quantized weights": ("lora", "pissa", "qlora"),
+    "loftq makes up for quantization": ("qlora", "loftq", "lora"),
+}
+
+
+@pytest.mark.parametrize(("method", "variant", "never"), STARTS.values(), ids=STARTS)
+def test_a_start_that_the_other_technique_cannot_have_is_not_offered(method, variant, never):
+    fields = {"model": {"name": "llama-3.1-70b"}, "technique": {"method": method, "lora": {"variant": variant}}}
+    assert f"technique.method: {never}" not in said(fields)
+
+
+def said(fields) -> str:
+    return " / ".join(one.change for one in refused(fields).alternatives)
+
+
+def test_an_instance_type_is_named_as_such():
+    offered = refused(JOBS["one device of an instance type"]).alternatives
+    assert "hardware: {instanceType: p4d.24xlarge, devicesPerNode: 8} without distribution" in {
+        one.change for one in offered
+    }
 
 
 def test_quantization_that_was_ruled_out_is_not_offered():

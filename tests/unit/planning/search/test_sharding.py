@@ -67,7 +67,13 @@ def test_processors_have_nothing_to_offload_from():
 def test_all_memory_means_all_devices_and_no_copies():
     every = found(aggregate=True)
     assert every[0] == (8, 8, "deepspeed", 2, 0)
-    assert not any(way[2] in {"none", "ddp"} for way in every)
+    assert not any(way[2] == "ddp" for way in every)
+    assert [way for way in every if way[2] == "none"] == [(1, 1, "none", 0, 0)]
+
+
+def test_all_memory_of_one_device_is_that_device():
+    assert found(aggregate=True, devicesPerNode=1)[0] == (1, 1, "none", 0, 0)
+    assert found(aggregate=True, accelerator="cpu") == [(1, 1, "none", 0, 0)]
 
 
 def test_nodes_multiply_devices():

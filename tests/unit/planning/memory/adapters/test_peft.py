@@ -16,18 +16,23 @@ from hypothesis import strategies as some
 LLAMA = catalog.find("llama-3.2-3b")
 ALL = {"target_modules": lora.ALL_LINEAR}
 
+TARGETS = {"all": lora.ALL_LINEAR, "qv": "q_proj,v_proj"}
+RANKED = {"r": 8, "init_r": 8, "num_virtual_tokens": 8, "encoder_hidden_size": 128}
+
 COUNTED_STEPS = {
-    case.method: counted.trainable
+    (case.method, case.rank, case.targets): counted.trainable
     for case, counted in rows(pathlib.Path(__file__).parents[4] / "data/fake_memory.csv")
     if case.method in set(PeftType) and case.model == "llama-3.2-3b"
 }
-RANKED = {"r": 8, "init_r": 8, "num_virtual_tokens": 8, "encoder_hidden_size": 128}
 
 
-@pytest.mark.parametrize("kind", COUNTED_STEPS)
-def test_parameters_are_those_that_peft_counts(kind):
-    """Rank 8, or eight virtual tokens, on every linear layer of a Llama."""
-    assert peft(LLAMA, PeftType(kind), ALL | RANKED).parameters == COUNTED_STEPS[kind]
+@pytest.mark.parametrize("key", COUNTED_STEPS, ids=lambda key: "-".join(map(str, key)))
+def test_parameters_are_those_that_peft_counts(key):
+    """Of a Llama; the rank is the number of virtual tokens where there are such."""
+    kind, rank, targets = key
+    ranks = {"r": rank, "init_r": rank, "num_virtual_tokens": rank, "encoder_hidden_size": 128}
+    adapter = peft(LLAMA, PeftType(kind), ranks | {"target_modules": TARGETS[targets]})
+    assert adapter.parameters == COUNTED_STEPS[key]
 
 
 # trainable parameters that PEFT 0.21 counts in one layer of a Llama-3.2-3B, rank 8, every linear layer
@@ -45,7 +50,7 @@ ONE_LAYER = {
 
 @pytest.mark.parametrize("kind", ONE_LAYER)
 def test_parameters_of_one_layer_are_those_that_peft_counts(kind):
-    shallow = LLAMA.model_copy(update={"layers": 1})
+    shallow = catalog.ModelShape.model_validate(LLAMA.model_dump() | {"layers": 1})
     options = {} if kind is PeftType.VBLORA else RANKED
     assert peft(shallow, kind, ALL | options).parameters == ONE_LAYER[kind]
 

@@ -1,0 +1,316 @@
+"""Every technique on real models: what learns, what is delivered, what plain PEFT makes of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from finetune_operator.api.v1alpha1.technique import PROMPT_TYPES, LoraVariant, PeftType
+from finetune_operator.planning import catalog
+from finetune_operator.planning.memory.adapters import peft as planned
+from finetune_trainer.contract import (
+    ExitCode,
+    FailureReason,
+    LoraSettings,
+    PeftSettings,
+    QuantizationSettings,
+    TechniqueSettings,
+)
+
+LORA = LoraSettings(rank=8, alpha=16, dropout=0.0, target_modules=None)
+NF4 = QuantizationSettings(type="nf4", double_quant=True)
+NEEDED = {"trainable-tokens": {"token_indices": "5,6,7"}}
+MERGE_DIFFERENCE = 1e-3
+TOKENS = 24
+
+
+def peft_of(kind, **options):
+    settings = PeftSettings(type=kind, options=NEEDED.get(kind, {}) | options)
+    return TechniqueSettings(method="peft", lora=None, quantization=None, peft=settings)
+
+
+def lora_of(method="lora", **settings):
+    quantization = NF4 if method.startswith("q") else None
+    return TechniqueSettings(method=method, lora=replace(LORA, **settings), quantization=quantization)
+
+
+TECHNIQUES = {kind.value: peft_of(kind.value) for kind in PeftType} | {
+    "dora": lora_of("dora"),
+    **{f"lora as {each.value}": lora_of(variant=each.value) for each in LoraVariant if each not in {"eva", "loftq"}},
+}
+PROMPTS = {kind.value for kind in PROMPT_TYPES}
+NOT_HERE = {
+    ("text-classification", "trainable-tokens"): "trains no head",
+}
+
+
+class Adapted:
+    """A model with an adapter, a batch of real rows, and the model as it came."""
+
+    def __init__(self, run):
+        self.run, self.chat = run, run.task == "chat"
+        self.base = self.load()
+        self.batch = self._batch()
+        self.before = self.logits(self.base)
+
+    def load(self):
+        from finetune_trainer import models
+
+        labels = () if self.chat else ("negative", "positive")
+        return models.load(self.run, self.head, labels).model.eval()
+
+    @property
+    def head(self):
+        return "causal-lm" if self.chat else "sequence-classification"
+
+    def _batch(self):
+        from transformers import AutoTokenizer
+
+        lines = Path(self.run.dataset.path).read_text(encoding="utf-8").splitlines()[:4]
+        rows = [json.loads(line) for line in lines]
+        texts = [row["messages"][-1]["content"] if self.chat else row["text"] for row in rows]
+        tokenizer = AutoTokenizer.from_pretrained(self.run.model.path)
+        batch = dict(tokenizer(texts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"))
+        batch.pop("token_type_ids", None)
+        batch["input_ids"][:, 1] = 5
+        return batch
+
+    def logits(self, model):
+        with torch.no_grad():
+            found = model(**self.batch).logits
+        return found[:, -TOKENS:] if self.chat else found
+
+    def learn(self, model, steps=3):
+        wanted = self.batch["input_ids"] if self.chat else torch.tensor([0, 1, 0, 1])
+        learning = [each for each in model.parameters() if each.requires_grad]
+        optimizer = torch.optim.AdamW(learning, lr=1e-2)
+        model.train()
+        for _step in range(steps):
+            model(**self.batch, labels=wanted).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return model.eval()
+
+
+@pytest.fixture
+def adapt(a_small_run):
+    """Give a maker of adapted models: the model as it came, and with the adapter on."""
+    from finetune_trainer.adapters import registry
+
+    def make(task, technique):
+        run = replace(a_small_run(task=task, rows=20), technique=technique)
+        known = Adapted(run)
+        torch.manual_seed(7)
+        return known, registry.attach(known.base, run, known.head).eval()
+
+    return make
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+@pytest.mark.parametrize("task", ["chat", "text-classification"])
+def test_an_adapter_learns_and_plain_peft_reads_and_merges_it(adapt, tmp_path, task, name):
+    import peft
+
+    if (task, name) in NOT_HERE:
+        from finetune_trainer.failures import TrainerFailure
+
+        with pytest.raises(TrainerFailure, match=NOT_HERE[task, name]):
+            adapt(task, TECHNIQUES[name])
+        return
+    known, model = adapt(task, TECHNIQUES[name])
+    model = known.learn(model)
+    learnt = known.logits(model)
+    assert (learnt - known.before).abs().max() > 0
+    model.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    again = peft.PeftModel.from_pretrained(known.load(), tmp_path / "adapter").eval()
+    assert torch.equal(known.logits(again), learnt)
+    if name in PROMPTS:
+        assert not hasattr(known.base, "merge_and_unload")
+    else:
+        merged = model.merge_and_unload(safe_merge=True).eval()
+        assert (known.logits(merged) - learnt).abs().max() < MERGE_DIFFERENCE
+
+
+@pytest.mark.parametrize("name", [*sorted(kind.value for kind in PeftType), "dora"])
+def test_an_adapter_that_has_learnt_nothing_yet_leaves_the_model_as_it_was(adapt, name):
+    from finetune_trainer.adapters import registry
+
+    known, model = adapt("chat", TECHNIQUES[name])
+    with registry.untouched(model):
+        assert (known.logits(model) - known.before).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("task", "whole"), {"chat": "lm_head", "text-classification": "pooler.dense"}.items())
+def test_layers_trained_whole_are_delivered_with_the_adapter(adapt, tmp_path, task, whole):
+    import peft
+
+    known, model = adapt(task, lora_of(modules_to_save=(whole,)))
+    learnt = known.logits(known.learn(model))
+    model.save_pretrained(tmp_path / "adapter", save_embedding_layers=False)
+    again = peft.PeftModel.from_pretrained(known.load(), tmp_path / "adapter").eval()
+    assert torch.equal(known.logits(again), learnt)
+    moved = dict(model.merge_and_unload().named_parameters())
+    (name,) = [name for name in moved if name.endswith(f"{whole}.weight")]
+    assert not torch.equal(moved[name], dict(known.load().named_parameters())[name])
+
+
+def test_a_tied_output_head_stays_tied_when_it_is_trained_whole(adapt, a_small_run, samples, tmp_path):
+    from finetune_trainer.adapters import registry
+    from transformers import AutoModelForCausalLM
+
+    tied = AutoModelForCausalLM.from_pretrained(samples / "models" / "tiny-phi3", tie_word_embeddings=True)
+    run = replace(a_small_run(task="chat", rows=4), technique=lora_of(modules_to_save=("embed_tokens",)))
+    known = Adapted(run)
+    model = known.learn(registry.attach(tied, run, known.head))
+    learnt = known.logits(model)
+    model.merge_and_unload().save_pretrained(tmp_path / "merged")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    assert (known.logits(again) - learnt).abs().max() < MERGE_DIFFERENCE
+
+
+def test_loftq_begins_nearer_to_the_unquantized_model(adapt):
+    near, model = adapt("chat", lora_of("qlora", variant="loftq"))
+    whole = near.logits(Adapted(replace(near.run, technique=lora_of())).base)
+    assert (near.logits(model) - whole).norm() < (near.before - whole).norm()
+
+
+SHAPES = {"chat": "tiny-phi3", "text-classification": "all-MiniLM-L6-v2"}
+
+
+@pytest.mark.parametrize("kind", list(PeftType))
+@pytest.mark.parametrize("task", SHAPES)
+def test_as_many_parameters_learn_as_were_planned(adapt, task, kind):
+    if (task, kind.value) in NOT_HERE:
+        pytest.skip("refused")
+    technique = TECHNIQUES[kind.value]
+    known, model = adapt(task, technique)
+    head = sum(each.numel() for name, each in known.load().named_parameters() if name.startswith("classifier"))
+    learning = sum(each.numel() for each in model.parameters() if each.requires_grad) - head
+    shape = catalog.find(SHAPES[task])
+    assert learning == pytest.approx(planned.peft(shape, kind, technique.peft.options).parameters, rel=0.01)
+
+
+def with_lora(**settings):
+    return lambda run: replace(run, technique=lora_of(**settings))
+
+
+def with_peft(kind, **options):
+    return lambda run: replace(run, technique=peft_of(kind, **options))
+
+
+def merged(change):
+    return lambda run: change(replace(run, output=replace(run.output, formats=("adapter", "merged"))))
+
+
+def checkpointed(change):
+    return lambda run: change(replace(run, training=replace(run.training, gradient_checkpointing=True)))
+
+
+BAD_TECHNIQUES = {
+    "prefixes that checkpointing throws away": (checkpointed(with_peft("prefix-tuning")), "set false"),
+    "an option that is none": (
+        with_peft("ia3", rank=8),
+        "IA3Config has no such option; it has exclude_modules, fan_in",
+    ),
+    "a word for a number": (with_peft("vera", r="eight"), "technique.peft.options.r: 'eight' is not of type int"),
+    "a value that PEFT refuses": (with_peft("hra", r=-1), "technique.peft: hra: `r` should be a positive integer"),
+    "a block that does not fit": (with_peft("c3a", block_size=100), "The block size should be a factor"),
+    "a layer that is not there": (
+        with_peft("vera", target_modules="q_proj"),
+        "q_proj is no linear layer of this model",
+    ),
+    "a type that is none": (with_peft("magic"), "technique.peft.type 'magic' is not known to this trainer: ia3"),
+    "prompts that shall be merged": (merged(with_peft("p-tuning")), "p-tuning learns an input of the model"),
+    "tokens without numbers": (
+        lambda run: replace(
+            run, technique=replace(peft_of("ia3"), peft=PeftSettings(type="trainable-tokens", options={}))
+        ),
+        "technique.peft.options.token_indices: trainable-tokens needs it",
+    ),
+    "an orthogonal start from whole numbers": (
+        with_lora(method="qlora", variant="orthogonal"),
+        "orthogonal cannot start from quantized weights",
+    ),
+    "eva": (with_lora(variant="eva"), "eva needs a pass over the data before training; take pissa or olora"),
+    "loftq without quantization": (
+        with_lora(variant="loftq"),
+        "loftq makes up for nf4 weights under method qlora only",
+    ),
+    "loftq that shall be merged": (merged(with_lora(method="qlora", variant="loftq")), "set adapter"),
+    "a whole layer that is not there": (
+        with_lora(modules_to_save=("head",)),
+        "technique.lora.modulesToSave: this model has no layer head; it has",
+    ),
+    "a whole layer that is quantized": (
+        with_lora(method="qlora", modules_to_save=("down_proj",)),
+        "down_proj is stored quantized and cannot be trained whole",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "want_words"), BAD_TECHNIQUES.values(), ids=BAD_TECHNIQUES)
+def test_a_technique_that_cannot_work_is_refused_with_the_way_out(a_small_run, carry_out, spoil, want_words):
+    _code, report = carry_out(spoil(a_small_run(task="chat", rows=20)))
+    assert report.reason is FailureReason.INVALID_RUN
+    assert want_words in report.message
+
+
+WHOLE_RUNS = {
+    "dora": lora_of("dora"),
+    "qdora": lora_of("qdora"),
+    "adalora": peft_of("adalora", tinit=1, tfinal=1),
+    "prefix-tuning": peft_of("prefix-tuning"),
+    "qlora as olora": lora_of("qlora", variant="olora"),
+    "qlora with the whole head": lora_of("qlora", modules_to_save=("lm_head",)),
+    "qlora as loftq": lora_of("qlora", variant="loftq"),
+}
+
+
+@pytest.mark.parametrize("technique", WHOLE_RUNS.values(), ids=WHOLE_RUNS)
+def test_the_recipe_runs_with_it(a_small_run, carry_out, technique):
+    mergeable = technique.peft is None and technique.lora.variant != "loftq"
+    run = a_small_run(
+        task="chat",
+        rows=40,
+        training__max_steps=3,
+        training__learning_rate=1e-2,
+        output__formats=("adapter", *(("merged",) if mergeable else ())),
+    )
+    code, report = carry_out(replace(run, technique=technique))
+    assert (code, report.step) == (ExitCode.SUCCEEDED, 3)
+    assert report.metrics_after["loss"] != report.metrics_before["loss"]
+
+
+def test_magnitudes_of_dora_stay_in_fp32_beside_bf16_and_quantized_weights(a_small_run, carry_out):
+    from safetensors.torch import load_file
+
+    for method in ("dora", "qdora"):
+        run = a_small_run(task="chat", rows=40, training__max_steps=1, training__precision="bf16")
+        carry_out(replace(run, technique=lora_of(method), job=replace(run.job, uid=method)))
+        weights = load_file(Path(run.output.directory) / "adapter" / "adapter_model.safetensors")
+        assert {weight.dtype for name, weight in weights.items() if "magnitude" in name} == {torch.float32}
+
+
+@pytest.mark.parametrize("task", ["chat", "text-classification"])
+def test_prompts_learn_beside_bf16_with_checkpointing_and_the_baseline_is_without_them(a_small_run, carry_out, task):
+    run = a_small_run(task=task, rows=40, training__max_steps=1, training__precision="bf16")
+    run = replace(run, training=replace(run.training, gradient_checkpointing=True))
+    _code, plain = carry_out(replace(run, technique=lora_of()))
+    again = replace(run, technique=peft_of("prompt-tuning"), job=replace(run.job, uid="uid-2"))
+    code, prompted = carry_out(again)
+    assert (code, prompted.step) == (ExitCode.SUCCEEDED, 1)
+    assert prompted.metrics_before["loss"] == pytest.approx(plain.metrics_before["loss"], abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["adalora", "p-tuning"])
+def test_what_peft_leaves_out_of_a_checkpoint_is_kept(a_small_run, carry_out, kind):
+    run = a_small_run(task="chat", rows=40, training__max_steps=4, evaluation__baseline=False)
+    run = replace(run, technique=peft_of(kind), checkpoints=replace(run.checkpoints, every_steps=2, keep=5))
+    _code, whole = carry_out(run)
+    import shutil
+
+    shutil.rmtree(Path(run.checkpoints.directory) / "checkpoint-4")
+    _code, resumed = carry_out(run)
+    assert resumed.resumed_from_step == 2
+    assert resumed.final_loss == pytest.approx(whole.final_loss, rel=1e-3)
