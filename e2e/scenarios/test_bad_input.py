@@ -69,7 +69,7 @@ def test_a_model_too_large_for_the_hardware_is_refused_with_what_fits(user):
     user.apply(a_job("large", model=large, task="chat", technique={"method": "full"}))
     status = user.finished("large", within=REASON_SECONDS)["status"]
     assert status["columns"]["reason"] == "DoesNotFit"
-    assert "what fits: method qlora" in status["message"]
+    assert "what fits: technique.method: qlora" in status["message"]
 
 
 def test_a_folder_without_a_model_is_named_with_what_lies_beside_it(sampled):

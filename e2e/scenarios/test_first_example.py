@@ -87,7 +87,7 @@ def test_progress_is_shown_within_ten_seconds_of_the_first_step(story):
 
 def test_the_columns_say_how_far_it_is(story):
     head, row = story["table"].splitlines()
-    assert head.split() == "NAME PHASE PROGRESS STEP LOSS ETA DEVICES AGE MODEL METHOD ATTEMPT REASON".split()
+    assert head.split() == "NAME PHASE PROGRESS STEP LOSS ETA DEVICES AGE MODEL METHOD QUEUE ATTEMPT REASON".split()
     cells = row.split()
     assert cells[1] == "Running"
     assert cells[2].endswith("%")

@@ -45,7 +45,7 @@ def predicted(case: Case) -> int:
         adapter_bytes=2 if case.adapter_dtype == "bf16" else 4,
         optimizer=OPTIMIZERS[case.optimizer],
         loss=Loss.NONE if shape.kind is catalog.ModelKind.ENCODER else Loss(case.loss),
-        stack=Stack(attention=_attention(case), autocast=case.autocasts),
+        stack=Stack(attention=_attention(case), autocast=case.autocasts, lifted=case.quant == "nf4-prepared"),
     )
     return round(device.live_bytes(shape, work))
 

@@ -11,7 +11,16 @@ from finetune_operator.api.v1alpha1.training import Optimizer, Precision
 from finetune_operator.planning import catalog
 from finetune_operator.planning.catalog import ModelShape
 from finetune_operator.planning.memory.adapters import lora, peft
-from finetune_operator.planning.memory.workload import Adapter, Attention, Loss, Quantizer, Sharding, Stack, Workload
+from finetune_operator.planning.memory.workload import (
+    Adapter,
+    Attention,
+    Loading,
+    Loss,
+    Quantizer,
+    Sharding,
+    Stack,
+    Workload,
+)
 from hypothesis import strategies as some
 
 SHAPES = some.sampled_from(catalog.models())
@@ -80,6 +89,8 @@ def workloads(draw: some.DrawFn) -> tuple[ModelShape, Workload]:
         autocast=draw(some.booleans()),
         keeps_inputs=draw(some.booleans()),
         fused_activation=draw(some.booleans()),
+        lifted=draw(some.booleans()),
+        loading=draw(some.sampled_from(Loading)),
     )
     work = a_workload_of(
         shape,

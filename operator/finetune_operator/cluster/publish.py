@@ -10,9 +10,12 @@ from finetune_operator.api import keys, timestamps
 from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 from finetune_operator.cluster.client import EVENTS, JOBS, Body, Client
-from finetune_operator.cluster.errors import Conflict
+from finetune_operator.cluster.errors import Conflict, Rejected
 from finetune_operator.cluster.store import Store
 from finetune_operator.reconcile.actions import Event
+
+NAMESPACE_GOES = "because it is being terminated"
+"""The API server's words for a namespace that takes nothing new: nobody is left to read the event."""
 
 EVENT_MESSAGE_LIMIT = 1024
 """Characters of an Event's message that the API server takes."""
@@ -45,6 +48,9 @@ async def _post(client: Client, key: JobKey, event: Event, now: float) -> None:
         await client.create(EVENTS, key.namespace, _event(key, event, now))
     except Conflict:  # the same event, posted before a crash
         return
+    except Rejected as error:
+        if NAMESPACE_GOES not in error.message:
+            raise
 
 
 def _event(key: JobKey, event: Event, now: float) -> Body:

@@ -84,7 +84,3 @@ def _control(spec: FineTuneJobSpec) -> Iterator[str]:
     }
     for name in (name for name, is_asked in asked.items() if is_asked):
         yield f"spec.{name}: {PLANNED_ONLY}; remove it"
-
-
-def _words(known: tuple[Task, ...]) -> str:
-    return ", ".join(one.value for one in known)

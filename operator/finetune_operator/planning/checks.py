@@ -145,7 +145,8 @@ MISFITS: Mapping[tuple[PeftType, ModelKind], Mapping[Task, str]] = {
 def _length(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
     length = spec.training.sequence_length
     if length and model.learned_positions and length > model.max_positions:
-        yield f"spec.training.sequenceLength: {length} tokens, but {model.name} reads at most {model.max_positions}"
+        most = model.max_positions
+        yield f"spec.training.sequenceLength: {length} tokens, but {model.name} reads at most {most}; lower it"
 
 
 def _precision(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> Iterator[str]:
@@ -160,7 +161,8 @@ def _batch(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> Itera
     training = spec.training
     if training.batch_size % (training.micro_batch_size or 1):
         yield (
-            f"spec.training.microBatchSize: {training.micro_batch_size} does not divide batchSize {training.batch_size}"
+            f"spec.training.microBatchSize: {training.micro_batch_size} does not divide batchSize "
+            f"{training.batch_size}; take one of its divisors"
         )
     counts = [devices * nodes for devices in machine.device_counts for nodes in machine.node_counts]
     if counts and all(training.batch_size % ((training.micro_batch_size or 1) * count) for count in counts):

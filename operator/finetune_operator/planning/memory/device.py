@@ -1,7 +1,7 @@
 """Predicts the memory of one process on a GPU by term; `estimate` is the entry.
 
-The peak is the largest of four moments: weights loaded; logits or a layer's gradients in the backward pass; all
-gradients at its end; the optimizer's step. The terms are those of that moment, and add up to it.
+The peak is the largest of five moments: weights loaded; logits or a layer's gradients as the backward pass starts; its
+lowest layer; all gradients at its end; the optimizer's step. The terms are those of that moment, and add up to it.
 
 Not here: bytes at rest (`planning.memory.states`), what a layer keeps (`planning.memory.layers`), a process on a CPU
 (`planning.memory.host`).
@@ -149,6 +149,8 @@ def _head_gradient(shape: ModelShape, work: Workload) -> float:
 
 def _cast(shape: ModelShape, work: Workload) -> float:
     """Return the bytes of the 16-bit copies that autocast makes of fp32 weights, one layer's under FSDP."""
+    if work.quantizer is not None and work.stack.lifted and work.loss not in {Loss.FUSED, Loss.NONE}:
+        return float(work.width * shape.vocabulary * shape.hidden)  # a lifted head's
     if not work.mixed or work.sharding.strategy is Strategy.FSDP:
         return 0.0
     return float(work.width * shape.parameters)

@@ -68,7 +68,7 @@ def recomputed_weights(work: Workload) -> float:
 
 def checkpoint(shape: ModelShape, work: Workload) -> float:
     """Return the bytes that a checkpointed layer keeps for one token: its input."""
-    return float(_stream(work) * shape.hidden)
+    return float(_stream(shape, work) * shape.hidden)
 
 
 def in_flight(shape: ModelShape, work: Workload) -> float:
@@ -79,13 +79,14 @@ def in_flight(shape: ModelShape, work: Workload) -> float:
     """
     fused = any(one.width_out > shape.intermediate for one in shape.linears if one.group is Group.MLP_IN)
     gated = 3 * shape.intermediate if fused else 2 * shape.intermediate + shape.hidden
-    widest = work.width * (gated if shape.gated else shape.intermediate)
+    width = FLOAT if _wide(shape, work) else work.width
+    widest = width * (gated if shape.gated else shape.intermediate)
     if work.adapter and work.casts_adapter_input:
         lifted = work.adapter.largest_input
         widest += FLOAT * (lifted if autocasts(work) else max(lifted, work.adapter.largest_output))
     elif work.adapter and not shape.gated:
-        widest += work.width * work.adapter.largest_input
-    scores = FLOAT * shape.heads * work.sequence_length if work.stack.attention is Attention.EAGER else 0
+        widest += width * work.adapter.largest_input
+    scores = FLOAT * shape.heads * work.sequence_length if _kernel(shape, work) is Attention.EAGER else 0
     return float(max(widest, scores))
 
 
@@ -104,9 +105,20 @@ def autocasts(work: Workload) -> bool:
     return work.stack.autocast and work.width < FLOAT
 
 
-def _stream(work: Workload) -> int:
+def _kernel(shape: ModelShape, work: Workload) -> Attention:
+    """Return how attention is computed: as was said, else as transformers does by itself."""
+    return work.stack.attention or (Attention.EAGER if shape.model_type in CAPPED else Attention.FLASH)
+
+
+def _wide(shape: ModelShape, work: Workload) -> bool:
+    """Whether values between the matrices are in fp32: a quantized matrix answers in the type of a lifted norm."""
+    lifted = shape.norm is Norm.LAYERNORM or work.stack.lifted
+    return work.quantizer is not None and lifted and autocasts(work)
+
+
+def _stream(shape: ModelShape, work: Workload) -> int:
     """Return the width of the residual stream: a normalised fp32 weight keeps it in fp32."""
-    return FLOAT if work.mixed else work.width
+    return FLOAT if work.mixed or _wide(shape, work) else work.width
 
 
 def _beside(shape: ModelShape) -> float:
@@ -123,9 +135,8 @@ def _norms(shape: ModelShape, work: Workload) -> float:
     c, count = work.width, shape.norms_per_layer + _beside(shape)
     wide = FLOAT if work.mixed or shape.model_type.startswith(WIDE_NORMS) else c
     if shape.norm is Norm.LAYERNORM:
-        lifted = autocasts(work) and not work.mixed
-        shared = shape.layout in SHARED_NORM_INPUT and not lifted
-        one = FLOAT if lifted else _stream(work)
+        one = FLOAT if autocasts(work) else work.width
+        shared = shape.layout in SHARED_NORM_INPUT and one == _stream(shape, work)  # else each norm lifts its own
         return float(shape.hidden * one * (1 if shared else count)) + _dropout(shape)
     one = FLOAT + (c if shape.kind is ModelKind.ENCODER_DECODER else 0)  # in fp32; T5 multiplies what it was given
     learned = (wide, FLOAT if wide == FLOAT and not work.mixed else c) if work.trains_all else (0, 0)
@@ -145,7 +156,7 @@ def _inputs(shape: ModelShape, work: Workload) -> float:
 
 def _copied_output(shape: ModelShape, work: Workload) -> float:
     """Return the bytes of the attention's output beside what the kernel keeps of it."""
-    kernel = work.stack.attention is not Attention.EAGER
+    kernel = _kernel(shape, work) is not Attention.EAGER
     share = (1 - _masked_share(shape, work) if shape.layout in COPIED_OUTPUT else 0.0) if kernel else 1.0
     return share * work.width * shape.query_width
 
@@ -153,7 +164,7 @@ def _copied_output(shape: ModelShape, work: Workload) -> float:
 def _attention(shape: ModelShape, work: Workload) -> float:
     masked = _masked_share(shape, work)
     one = masked * _masked(shape, work) + (1 - masked) * _plain(shape, work)
-    if work.stack.attention is Attention.EAGER:
+    if _kernel(shape, work) is Attention.EAGER:
         one = 3 * work.width * shape.query_width + _score(shape, work) * shape.heads * work.sequence_length
     return one * (1 + _beside(shape)) + _distances(shape, work)
 
@@ -167,7 +178,7 @@ def _score(shape: ModelShape, work: Workload) -> int:
 
 def _masked_share(shape: ModelShape, work: Workload) -> float:
     """Return the part of the layers whose kernel gets a mask: those whose window is shorter than a sequence."""
-    if shape.layout in ALWAYS_MASKED or work.stack.attention is Attention.PADDED:
+    if shape.layout in ALWAYS_MASKED or _kernel(shape, work) is Attention.PADDED:
         return 1.0
     slides = shape.sliding_window is not None and work.sequence_length >= shape.sliding_window
     return SLIDING_SHARE.get(shape.model_type, 1.0) if slides else 0.0
@@ -189,26 +200,28 @@ def _projected(shape: ModelShape, work: Workload, *, repeated: bool) -> float:
     c, query, key = work.width, shape.query_width, shape.kv_width
     if repeated and key < query:
         return float(3 * c * query)
-    # rotated copies beside the whole, of which the value is a view
-    return float(c * (query + 2 * key) + (c * (query + key) if shape.layout in FUSED_ROTARY else 0))
+    # rotated copies beside the whole, of which the value is a view; what is lifted is copied when it is cast back
+    rotated = shape.layout in FUSED_ROTARY and not _wide(shape, work)
+    return float(c * (query + 2 * key) + (c * (query + key) if rotated else 0))
 
 
 def _distances(shape: ModelShape, work: Workload) -> float:
     """Return the bytes of T5's table of distances, which each layer keeps, for all rows together."""
     if shape.kind is not ModelKind.ENCODER_DECODER:
         return 0.0
-    rows = 1 if work.stack.attention is Attention.PADDED else work.micro_batch_size  # a mask makes each row's its own
+    rows = 1 if _kernel(shape, work) is Attention.PADDED else work.micro_batch_size  # a mask makes each row's its own
     return work.width * shape.heads * work.sequence_length / rows
 
 
 def _mlp(shape: ModelShape, work: Workload) -> float:
+    wide = _wide(shape, work)
     if shape.gated:
         values = 3  # gate, up, activated gate
     elif shape.layout in PYTHON_GELU and not work.stack.fused_activation:
-        values = LIFTED_GELU_VALUES if autocasts(work) else PYTHON_GELU_VALUES
+        values = LIFTED_GELU_VALUES if autocasts(work) and not wide else PYTHON_GELU_VALUES
     else:
         values = 1
-    return float(work.width * shape.intermediate * values)
+    return float((FLOAT if wide else work.width) * shape.intermediate * values)
 
 
 def _adapter(shape: ModelShape, work: Workload) -> float:
@@ -216,12 +229,15 @@ def _adapter(shape: ModelShape, work: Workload) -> float:
     if adapter is None:
         return 0.0
     narrow = adapter.uncast_inputs if _quantized_keep_inputs(work) else 0
+    after = _copied_output(shape, work) if adapter.after_attention else 0.0
     size = work.adapter_width * adapter.inner_values + work.width * adapter.outputs + FLOAT * adapter.wide_values
-    if work.casts_adapter_input or adapter.dropout:
+    if _wide(shape, work) and not adapter.dropout:  # each casts its own, but the attention's output, which is narrow
+        own = adapter.copied_inputs - (shape.query_width if adapter.after_attention else 0)
+        size += round(work.width * own + after)
+    elif work.casts_adapter_input or adapter.dropout:
         size += work.adapter_width * adapter.copied_inputs + work.width * narrow
     else:
-        size += work.width * max(adapter.distinct_inputs, narrow)
-        size += round(_copied_output(shape, work)) if adapter.after_attention else 0
+        size += round(work.width * max(adapter.distinct_inputs, narrow) + after)
     return float(size + (DROPOUT_MASK * adapter.copied_inputs if adapter.dropout else 0))
 
 

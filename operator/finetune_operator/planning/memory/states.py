@@ -96,7 +96,8 @@ def frozen_bytes(shape: ModelShape, work: Workload) -> float:
     if work.quantizer is None:
         return float(work.width * shape.parameters)
     kept = shape.parameters - shape.linear_parameters
-    return shape.linear_parameters * BLOCK_BYTES[work.quantizer] + work.width * kept
+    width = 4 if work.stack.lifted else work.width
+    return shape.linear_parameters * BLOCK_BYTES[work.quantizer] + width * kept
 
 
 def largest_linear(shape: ModelShape) -> int:

@@ -120,7 +120,8 @@ class Stack:
     A run that was published with other software is planned again by saying what that did differently.
     """
 
-    attention: Attention = Attention.FLASH
+    attention: Attention | None = None
+    """Unset: flash, or eager where a model caps its scores, which PyTorch's own kernels cannot."""
     loss: Loss | None = None
     """Unset: by the task."""
     autocast: bool = True
@@ -131,6 +132,8 @@ class Stack:
     """Whether an approximated GELU is one kernel (torch's) and not several (transformers' `gelu_new`)."""
     keeps_inputs: bool = False
     """Whether 4-bit matrices keep their inputs (bitsandbytes before 0.42)."""
+    lifted: bool = False
+    """Whether norms, embeddings and head are fp32 beside 4-bit weights (PEFT's prepare_model_for_kbit_training)."""
     loading: Loading = Loading.SHARDED
     quantizer: Quantizer | None = None
     """A format that a job cannot ask for. Unset: the job's."""

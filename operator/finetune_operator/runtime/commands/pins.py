@@ -229,6 +229,9 @@ PINS: Final[Mapping[str, Pin]] = {
         read=switch,
         meaning="4-bit matrices keep their inputs: bitsandbytes < 0.42 (unset: false)",
     ),
+    "lifted": Pin(
+        stack="lifted", read=switch, meaning="what is not quantized is in fp32 beside 4-bit weights (unset: false)"
+    ),
     "loading": Pin(
         stack="loading", read=one_of(tuple(Loading)), meaning="sharded, or whole on each device first (unset: sharded)"
     ),

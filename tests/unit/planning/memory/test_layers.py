@@ -38,6 +38,7 @@ WIDE = Kind()
 SOME = Kind(targets=QUERY_AND_VALUE)
 DORA = Kind(Method.DORA)
 AUTOCAST = Kind(stack=CAST)
+QUANTIZED = Kind(Method.QLORA, stack=CAST)
 
 # model, kind, bytes counted of its second layer for each of 1904 tokens (336 of BERT)
 COUNTED = {
@@ -63,6 +64,10 @@ COUNTED = {
     "everything of a BERT": ("bert-base", FULL, 26_168),
     "everything of a BERT in fp32": ("bert-base", MIXED, 32_320),
     "adapters of a BERT under autocast": ("bert-base", AUTOCAST, 33_952),
+    "4 bits of a BERT under autocast, which lifts all between": ("bert-base", QUANTIZED, 38_560),
+    "4 bits of a GPT-NeoX under autocast": ("stablelm-base-alpha-3b", QUANTIZED, 172_240),
+    "4 bits of a Falcon under autocast": ("falcon-7b", QUANTIZED, 167_720),
+    "4 bits of a Llama under autocast, whose norms stay narrow": ("llama-3.1-8b", QUANTIZED, 217_336),
 }
 
 
@@ -85,6 +90,17 @@ def work_of(shape, kind, **facts):
 def test_a_layer_keeps_what_was_counted(model, kind, want):
     shape = catalog.find(model)
     assert layers.saved(shape, work_of(shape, kind)) == pytest.approx(want, rel=0.007)
+
+
+def test_lifted_norms_make_all_between_4_bit_matrices_wide():
+    lifted = Kind(Method.QLORA, stack=Stack(lifted=True))
+    assert saved(lifted) - saved(QUANTIZED) == 2 * 3 * LLAMA.intermediate - 2 * LLAMA.query_width
+    assert layers.checkpoint(LLAMA, work_of(LLAMA, lifted)) == 4 * LLAMA.hidden
+
+
+def test_4_bits_of_a_gelu_in_parts_keep_what_was_counted_but_masks_of_dropout():
+    phi2 = catalog.find("phi-2")
+    assert saved(QUANTIZED, phi2) == pytest.approx(245_992 - 2 * phi2.hidden, rel=0.001)
 
 
 def test_an_encoder_decoder_keeps_what_was_counted_of_both_sides():
@@ -112,6 +128,12 @@ def test_eager_attention_of_adapters_in_16_bits_keeps_its_output_too():
 def test_capped_scores_are_kept_once_more():
     gemma = catalog.find("gemma-2-9b")
     assert saved(FULL, gemma, stack=EAGER) == pytest.approx(520_208, rel=0.001)
+
+
+def test_capped_scores_are_kept_unless_another_kernel_is_named():
+    gemma = catalog.find("gemma-2-9b")
+    flash = Stack(autocast=False, attention=Attention.FLASH)
+    assert saved(WIDE, gemma) == saved(WIDE, gemma, stack=EAGER) > saved(WIDE, gemma, stack=flash)
 
 
 def test_scores_of_an_encoder_are_dropped_out():

@@ -118,6 +118,11 @@ def test_quantization_shrinks_matrices_and_nothing_else(quantizer):
     assert matrices / LLAMA.linear_parameters == pytest.approx(QUANTIZED[quantizer], rel=0.001)
 
 
+def test_lifting_what_is_not_quantized_doubles_it():
+    plain, lifted = (held(Method.QLORA, stack=Stack(lifted=wish)).weights for wish in (False, True))
+    assert lifted - plain == 2 * (LLAMA.parameters - LLAMA.linear_parameters)
+
+
 WRITTEN_OUT = {None: 0, Quantizer.INT8: 0, Quantizer.NF4: 2, Quantizer.NF4_DOUBLE: 2, Quantizer.GPTQ: 10}
 
 
