@@ -13,7 +13,7 @@ TABLE = {
     "question-answering": "Y    Y     Y    Y         Y    Y",
     "chatbot": "Y    Y     Y    Y         Y    Y",
     "creative-generation": "Y    Y     Y    Y         Y    Y",
-    "reduce-cost": "Y    Y     N    Y         N    N",
+    "reduce-cost": "Y    Y     N    Y         Y    N",
     "reduce-memory": "N    Y     N    Y         Y    Y",
     "fewer-parameters": "N    Y     Y    N         N    Y",
     "aggregate-gpu-memory": "N    N     N    Y         Y    Y",
