@@ -63,6 +63,9 @@ SOFTWARE: Mapping[str, Stack] = {
     "fsdp_qlora": replace(BEFORE_445, autocast=False, adapter_bytes=2),
 }
 
+LOADS_WHOLE = frozenset({"litgpt"})
+"""Sources whose devices each load the whole model before FSDP divides it."""
+
 ACCUMULATION = {"qwen": 8, "litgpt": 16}
 """Micro-batches a step, where the source's scripts have more than one."""
 
@@ -164,7 +167,7 @@ def job(row: Mapping[str, str]) -> dict[str, Any]:
         "dataset": {"source": {"hub": {"name": "published"}}},
         "technique": _technique(row),
         "distribution": _distribution(row),
-        "hardware": {"accelerator": DEVICES.get(row["gpu"], "nvidia-a100-80gb"), "devicesPerNode": devices},
+        "hardware": {"accelerator": _device(row) or "nvidia-a100-80gb", "devicesPerNode": devices},
         "training": {
             "microBatchSize": micro,
             "batchSize": micro * devices * ACCUMULATION.get(_family(row), 1),
@@ -180,7 +183,7 @@ def stack(row: Mapping[str, str]) -> Stack:
     found = SOFTWARE.get(_family(row), Stack(loss=Loss.FULL))
     if _family(row) == "qwen" and _method(row) in DEEPSPEED:
         found = replace(found, loss=Loss.HALF)  # no autocast under DeepSpeed, and the model does not lift its logits
-    if row["parallel"] == "fsdp":
+    if row["parallel"] == "fsdp" and _family(row) in LOADS_WHOLE:
         found = replace(found, loading=Loading.WHOLE)
     if "eager" in row["note"]:
         found = replace(found, attention=Attention.EAGER)
@@ -215,9 +218,17 @@ def _model(row: Mapping[str, str]) -> str:
     return MODELS.get(row["model"], row["model"])
 
 
+def _device(row: Mapping[str, str]) -> str | None:
+    """Return the catalog's key for the row's device, None where it is only a size."""
+    found = catalog.find_accelerator(DEVICES.get(row["gpu"], row["gpu"])) or catalog.find_accelerator(
+        f"nvidia-rtx-{row['gpu']}"
+    )
+    return found.key if found else None
+
+
 def _nominal(row: Mapping[str, str]) -> float:
     """Return the memory of the row's device, by the number in its name where the catalog does not have it."""
-    device = catalog.find_accelerator(DEVICES.get(row["gpu"], ""))
+    device = catalog.find_accelerator(_device(row) or "")
     if device is not None:
         return device.memory_bytes
     digits = "".join(letter for letter in row["gpu"] if letter.isdigit())
