@@ -88,7 +88,7 @@ REFUSED = {
     "rows of another task": (
         {"task": "question-answering", "rows_of": "python-docs-chat.jsonl"},
         FailureReason.DATA_INVALID,
-        "needs the column(s) 'question'+'answer'",
+        "context is missing; this model answers by pointing at words of it",
     ),
     "an encoder that shall translate": (
         {"task": "translation", "model": "all-minilm-l6-v2"},
