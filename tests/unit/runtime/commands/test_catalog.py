@@ -38,7 +38,7 @@ def test_a_technique_that_does_not_serve_comes_with_advice(capsys):
     main(["techniques", "-o", "json", "--match", "reduce-cost"])
     (row,) = json.loads(capsys.readouterr().out)
     assert row["techniques"]["lora"]["serves"]
-    assert row["techniques"]["dora"]["instead"] == ["lora", "qlora", "deepspeed"]
+    assert row["techniques"]["dora"]["instead"] == ["lora", "qlora", "deepspeed", "zero"]
     assert row["techniques"]["dora"]["reason"]
 
 
