@@ -58,11 +58,7 @@ class Machine:
             return nodes * self.price_per_hour
         if self.instance is not None:
             return nodes * self._price_of(self.instance)
-        fitting = (
-            one
-            for one in (() if self.is_cpu else catalog.instances())
-            if one.accelerator == self.accelerator.key and one.devices >= devices and one.memory_bytes >= host_bytes
-        )
+        fitting = () if self.is_cpu else catalog.holding(self.accelerator.key, devices, host_bytes)
         cheapest = min((self._price_of(one) for one in fitting), default=None)
         return None if cheapest is None else nodes * cheapest
 

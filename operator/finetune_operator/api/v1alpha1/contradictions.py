@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing
 
 from finetune_operator.api.v1alpha1.model import PATH, Rule, rule
+from finetune_operator.api.v1alpha1.technique import PROMPT_TYPES
 
 CONVERSATIONS: typing.Final = ("chat", "prompt-completion", "alpaca", "sharegpt")
 
@@ -151,7 +152,7 @@ def _of_devices() -> tuple[Rule, ...]:
 
 
 def _of_output() -> tuple[Rule, ...]:
-    prompts = _words(("prompt-tuning", "prefix-tuning", "p-tuning"))
+    prompts = _words(PROMPT_TYPES)
     return (
         rule(
             "!has(self.output) || !has(self.output.formats) || !has(self.technique) || !has(self.technique.peft) || "

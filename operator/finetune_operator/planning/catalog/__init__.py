@@ -18,6 +18,7 @@ from finetune_operator.planning.catalog.instances import (
     Provider,
     cheapest,
     find_instance,
+    holding,
     instances,
     nearest_instances,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "find_accelerator",
     "find_instance",
     "from_config",
+    "holding",
     "instances",
     "models",
     "nearest",

@@ -65,7 +65,15 @@ def nearest_instances(name: str) -> tuple[str, ...]:
     return lookup.alike(instances(), name)
 
 
+def holding(accelerator: str, devices: int, memory_bytes: int = 0) -> tuple[Instance, ...]:
+    """Return the instance types with at least so many of that accelerator, and so much memory beside them."""
+    return tuple(
+        one
+        for one in instances()
+        if one.accelerator == accelerator and one.devices >= devices and one.memory_bytes >= memory_bytes
+    )
+
+
 def cheapest(accelerator: str, devices: int) -> Instance | None:
     """Return the cheapest instance type that has at least so many of that accelerator; None where nobody sells one."""
-    fitting = (one for one in instances() if one.accelerator == accelerator and one.devices >= devices)
-    return min(fitting, key=lambda one: one.price_usd_per_hour, default=None)
+    return min(holding(accelerator, devices), key=lambda one: one.price_usd_per_hour, default=None)
