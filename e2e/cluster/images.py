@@ -93,7 +93,7 @@ def operator(base: str, *, prepared: bool) -> Image:
             LOCK: lock,
             "operator/finetune_operator": code,
             "trainer/finetune_trainer/__init__.py": shared / "__init__.py",
-            "trainer/finetune_trainer/contract.py": shared / "contract.py",
+            "trainer/finetune_trainer/contract": shared / "contract",
         },
         {"BASE": base},
         wheels.ensure(lock, "15 s") if prepared else None,

@@ -2,7 +2,7 @@
 
 A training pod has a read-only root, no home and a CPU limit that Python does not know of.
 
-Not here: what the run says (`contract.py`).
+Not here: what the run says (`contract`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,110 @@
+"""Documents of the contract as JSON: `to_json` writes one, `from_json` reads it strictly.
+
+Keys are the camelCase of the field names. A key that is unknown, missing or of the wrong type is an error that names
+its path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import types
+import typing
+
+from finetune_trainer.contract.run import SCHEMA_VERSION, TrainerRun
+from finetune_trainer.contract.word import ExitReport, Progress
+
+
+class ContractError(ValueError):
+    """A document does not follow the contract. The message starts with the path of the wrong key."""
+
+
+Document = TrainerRun | Progress | ExitReport
+T = typing.TypeVar("T")
+
+
+def to_json(document: Document) -> str:
+    """Write a document as one line of JSON with camelCase keys."""
+    return json.dumps(_encode(document), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """Read a document of the given kind.
+
+    Raises:
+        ContractError: not JSON, another schemaVersion, or a key that is unknown, missing or of the wrong type.
+    """
+    try:
+        raw = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:  # a pod may answer with anything, brackets without end included
+        raise ContractError(f"$: not JSON ({error})") from error
+    if isinstance(raw, dict) and raw.get("schemaVersion") != SCHEMA_VERSION:
+        raise ContractError(f"$.schemaVersion: {raw.get('schemaVersion')!r}, this side speaks {SCHEMA_VERSION}")
+    return typing.cast("T", _decode(kind, raw, "$"))
+
+
+def _no_constant(name: str) -> typing.NoReturn:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+def camel(name: str) -> str:
+    """Turn `max_steps` into `maxSteps`."""
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+def _encode(value: typing.Any) -> typing.Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {camel(field.name): _encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _encode(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(kind: typing.Any, raw: typing.Any, path: str) -> typing.Any:
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        kinds = typing.get_args(kind)
+        if raw is None and types.NoneType in kinds:
+            return None
+        return _decode(next((each for each in kinds if each is type(raw)), kinds[0]), raw, path)
+    if dataclasses.is_dataclass(kind):
+        return _decode_object(typing.cast("type[typing.Any]", kind), raw, path)
+    if origin is tuple:
+        item, _ellipsis = typing.get_args(kind)
+        return tuple(_decode(item, value, f"{path}[{index}]") for index, value in enumerate(_expect(list, raw, path)))
+    if origin is dict:
+        _key, item = typing.get_args(kind)
+        return {key: _decode(item, value, f"{path}.{key}") for key, value in _expect(dict, raw, path).items()}
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        try:
+            return kind(raw)
+        except ValueError:
+            raise ContractError(f"{path}: {raw!r} is none of {', '.join(str(x.value) for x in kind)}") from None
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw)
+    return _expect(kind, raw, path)
+
+
+def _decode_object(kind: type[typing.Any], raw: typing.Any, path: str) -> typing.Any:
+    document = _expect(dict, raw, path)
+    hints = typing.get_type_hints(kind)
+    fields = {camel(field.name): field for field in dataclasses.fields(kind)}
+    if unknown := sorted(document.keys() - fields.keys()):
+        raise ContractError(f"{path}.{unknown[0]}: unknown key")
+    values = {}
+    for key, field in fields.items():
+        if key in document:
+            values[field.name] = _decode(hints[field.name], document[key], f"{path}.{key}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ContractError(f"{path}.{key}: missing")
+    return kind(**values)
+
+
+def _expect(kind: type[typing.Any], raw: typing.Any, path: str) -> typing.Any:
+    if not isinstance(raw, kind) or (isinstance(raw, bool) and kind is not bool):
+        raise ContractError(f"{path}: {raw!r} is not of type {kind.__name__}")
+    return raw
