@@ -2,7 +2,7 @@ import os
 import sys
 
 import pytest
-from finetune_trainer import environment
+from finetune_trainer.process import environment
 
 QUOTAS = {"max 100000": len(os.sched_getaffinity(0)), "50000 100000": 1, "100000 100000": 1, "garbage": None}
 
@@ -42,3 +42,14 @@ def test_a_model_in_a_folder_forbids_the_hub(monkeypatch):
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "0")
     environment.go_offline()
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def test_processes_of_a_node_share_its_threads(monkeypatch):
+    monkeypatch.setattr(environment, "usable_cpus", lambda: 8)
+    for processes, want in (("1", "8"), ("3", "2"), ("16", "1")):
+        monkeypatch.setenv("OMP_NUM_THREADS", "to be put back")
+        monkeypatch.delenv("OMP_NUM_THREADS")
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        monkeypatch.setattr(environment.launch, "die_with_parent", lambda: None)
+        environment.prepare()
+        assert os.environ["OMP_NUM_THREADS"] == want

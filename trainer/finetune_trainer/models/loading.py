@@ -1,6 +1,6 @@
-"""The model to start from: found in a folder or on the hub, checked, and loaded with the head that the task needs.
+"""The model to start from: found in its folder, checked, and loaded with the head that the task needs.
 
-Not here: what is trained of it (`adapters/`).
+Not here: bringing it there (`sources/`), what is trained of it (`adapters/`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from transformers import (
     set_seed,
 )
 
-from finetune_trainer import environment, heads
 from finetune_trainer.contract import FailureReason, QuantizationSettings, TrainerRun
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.models import heads, phi3small
+from finetune_trainer.process import environment
+from finetune_trainer.process.failures import TrainerFailure
 
-HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "bf16-mixed": torch.bfloat16}
+MIXED = ("fp16", "bf16-mixed")
+"""Precisions that compute in 16 bits, and in which a weight that learns is kept in fp32."""
+
 KINDS = {
     heads.SEQUENCE_CLASSIFICATION: AutoModelForSequenceClassification,
     heads.TOKEN_CLASSIFICATION: AutoModelForTokenClassification,
@@ -40,6 +43,8 @@ KINDS = {
 }
 HEADS = ("classifier", "score", "qa_outputs", "lm_head")
 """Layers that stay unquantized: they are trained whole or multiply the loss."""
+
+phi3small.register()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,7 @@ def load(run: TrainerRun, head: str, labels: tuple[str, ...]) -> Base:
     """Load tokenizer and model.
 
     Raises:
-        TrainerFailure: ModelNotFound, AuthFailed, or InvalidRun for a run that does not fit the model.
+        TrainerFailure: ModelNotFound, or InvalidRun for a run that does not fit the model.
     """
     set_seed(run.training.seed)  # a new head is drawn here, and must be the same one in each attempt
     folder = locate(run)
@@ -63,7 +68,9 @@ def load(run: TrainerRun, head: str, labels: tuple[str, ...]) -> Base:
     if config.get_text_config().pad_token_id is None:
         config.get_text_config().pad_token_id = tokenizer.pad_token_id
     quantization = run.technique.quantization
-    model = load_weights(folder, head, dtype=run.training.precision, config=config, quantization=quantization)
+    learns_whole = run.technique.method == "full" and run.training.precision in MIXED
+    dtype = "fp32" if learns_whole else run.training.precision
+    model = load_weights(folder, head, dtype=dtype, config=config, quantization=quantization)
     print(f"model: {run.model.name}, {type(model).__name__}, {model.num_parameters():,} parameters")
     return Base(model=model, tokenizer=tokenizer)
 
@@ -92,15 +99,13 @@ def load_weights(
 
 
 def locate(run: TrainerRun) -> Path:
-    """Find the model's folder, fetching it from the hub if the run names none.
+    """Find the model's folder, where `sources` has brought it.
 
     Raises:
-        TrainerFailure: ModelNotFound or AuthFailed.
+        TrainerFailure: ModelNotFound.
     """
-    if run.model.path is None:
-        return _fetch(run)
     environment.go_offline()
-    folder = Path(run.model.path)
+    folder = Path(run.model.path or "")
     if not folder.is_dir():
         raise _not_found(f"no model folder {folder}: {_listing(_first_existing(folder))}")
     if not (folder / "config.json").is_file():
@@ -110,35 +115,11 @@ def locate(run: TrainerRun) -> Path:
     return folder
 
 
-def _fetch(run: TrainerRun) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    name = run.model.name
-    try:
-        return Path(snapshot_download(name, revision=run.model.revision, allow_patterns=list(HUB_FILES)))
-    except GatedRepoError as error:
-        message = f"access to {name} is not granted; accept its terms on the hub and set spec.model.tokenSecretRef"
-        raise TrainerFailure(FailureReason.AUTH_FAILED, message) from error
-    except RevisionNotFoundError as error:
-        raise _not_found(f"{name} has no revision {run.model.revision}") from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise _not_found(
-            f"the hub has no model {name}, or it is private and needs spec.model.tokenSecretRef"
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise _not_found(f"{name} could not be fetched: the hub is not reachable from here") from error
-
-
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = phi3small.read_tokenizer(folder) or AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise _not_found(f"{folder} has no usable tokenizer: {_first_sentence(error)}; {_listing(folder)}") from error
     if tokenizer.pad_token is None:

@@ -2,7 +2,7 @@ import errno
 
 import pytest
 from finetune_trainer.contract import ContractError, ExitCode, FailureReason
-from finetune_trainer.failures import TrainerFailure, classify
+from finetune_trainer.process.failures import TrainerFailure, classify
 
 
 class OutOfMemoryError(RuntimeError):

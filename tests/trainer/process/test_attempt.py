@@ -2,9 +2,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from finetune_trainer.attempt import carry_out
 from finetune_trainer.contract import ExitCode, ExitReport, FailureReason, Outcome, TrainerPhase, from_json, to_json
-from finetune_trainer.failures import Suspended, TrainerFailure
+from finetune_trainer.process.attempt import carry_out
+from finetune_trainer.process.failures import Suspended, TrainerFailure
 
 
 @pytest.fixture(autouse=True)

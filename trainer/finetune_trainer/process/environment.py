@@ -15,11 +15,17 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NoReturn
+
+from finetune_trainer.distributed import launch, seat
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much CPU time this container gets: quota and period in microseconds, or `max`."""
 
-NOISY_LOGGERS = ("transformers", "datasets", "trl", "peft", "accelerate", "bitsandbytes", "torchao", "torch", "httpx")
+NOISY_LOGGERS = (
+    *("transformers", "datasets", "trl", "peft", "accelerate", "bitsandbytes", "torchao", "torch", "httpx"),
+    "DeepSpeed",
+)
 
 SETTINGS: Mapping[str, str] = {
     # A thread that waits must sleep, not spin: on CPUs that others share, spinning made steps ten times longer.
@@ -50,11 +56,25 @@ def prepare() -> None:
     _use_writable_folders()
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
+    here = int(os.environ.get(seat.LOCAL_SIZE, "1"))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cpus() // here)))
+    if here > 1:
+        launch.die_with_parent()
+    if os.environ.get(seat.LOCAL_RANK, "0") != "0":
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the first one of a node speaks for all
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process; one of several does so at once, since threads that listen to the others cannot be stopped."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if seat.RANK in os.environ:
+        os._exit(code)
+    sys.exit(code)
 
 
 def go_offline() -> None:

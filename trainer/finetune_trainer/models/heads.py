@@ -43,17 +43,9 @@ def family(model: ModelSource) -> Family | None:
     None where there is no such file: loading the model says why.
     """
     try:
-        config = json.loads(_config_file(model).read_text(encoding="utf-8"))
+        config = json.loads((Path(model.path or "") / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if config.get("is_encoder_decoder"):
         return Family.ENCODER_DECODER
     return Family.ENCODER if config.get("model_type") in ENCODERS else Family.DECODER
-
-
-def _config_file(model: ModelSource) -> Path:
-    if model.path is not None:
-        return Path(model.path) / "config.json"
-    from huggingface_hub import hf_hub_download
-
-    return Path(hf_hub_download(model.name, "config.json", revision=model.revision))
