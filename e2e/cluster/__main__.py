@@ -22,6 +22,8 @@ import kind
 import tools
 from steps import Failed, say
 
+WAITING = "   another cluster command is at work; waiting for it"
+
 
 def up() -> None:
     """Have an engine, the tools, a node image and a healthy cluster."""
@@ -43,7 +45,7 @@ def build_tools() -> None:
     """Build or find every program that the other verbs and the end-to-end tests need."""
     tools.user_programs()
     tools.control_plane()
-    tools.build(*tools.NODE_PROGRAMS)
+    tools.build(*tools.NODE_PROGRAMS, "registry")
     debian.prometheus()
 
 
@@ -67,6 +69,15 @@ def samples() -> None:
 def control_plane_bin() -> None:
     """Print the folder that holds etcd and kube-apiserver."""
     print(tools.control_plane())
+
+
+def registry_bin() -> None:
+    """Print the path of a registry for images, which tests of the trainer run as a process."""
+    program = tools.PROGRAMS["registry"].path
+    if not program.exists():  # else nothing is changed, and tests need not wait for another command
+        with cache.lock(WAITING, say):
+            tools.build("registry")
+    print(program)
 
 
 def environment() -> None:
@@ -106,6 +117,7 @@ VERBS = {
     "samples": (samples, True),
     "prometheus": (prometheus, True),
     "control-plane-bin": (control_plane_bin, True),
+    "registry-bin": (registry_bin, False),
     "env": (environment, False),
     "status": (status, False),
 }
@@ -121,7 +133,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a step at work is ended too
     try:
         if alone:
-            with cache.lock("   another cluster command is at work; waiting for it", say):
+            with cache.lock(WAITING, say):
                 verb()
             say(f"{time.monotonic() - start:.1f} s in all")
         else:

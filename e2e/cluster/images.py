@@ -25,6 +25,9 @@ INPUTS = "io.finetune-operator.inputs"
 BASE = "python:3.11-slim"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 STACK = "finetune-trainer-stack"
+STACK_LOCKS = {"trainer.txt": "1 to 5 min, 3 GB", "deepspeed.txt": "10 s"}
+"""The trainer's locks, and how long their wheels usually take to fetch."""
+
 LOCK = "requirements/operator.txt"
 REPOSITORY = cache.REPOSITORY
 SAMPLES = REPOSITORY / "examples" / "samples"
@@ -40,14 +43,14 @@ class Image:
     sources: Mapping[str, Path]
     """Places in the context, with the files or folders that go there."""
     arguments: Mapping[str, str] = field(default_factory=dict)
-    wheels: Path | None = None
+    wheels: tuple[Path, ...] = ()
     target: str = ""
 
     @property
     def inputs(self) -> str:
-        """Hash all that shapes the image; the wheels' folder is itself named by a hash."""
+        """Hash all that shapes the image; the wheels' folders are themselves named by a hash."""
         parts = [self.dockerfile.read_text(), *(f"{key}={value}" for key, value in sorted(self.arguments.items()))]
-        parts += [self.wheels.name] if self.wheels else []
+        parts += [folder.name for folder in self.wheels]
         for place, source in sorted(self.sources.items()):
             parts += [place, cache.key_of_tree(source) if source.is_dir() else cache.key(source.read_bytes())]
         return cache.key(*parts)
@@ -96,22 +99,25 @@ def operator(base: str, *, prepared: bool) -> Image:
             "trainer/finetune_trainer/contract": shared / "contract",
         },
         {"BASE": base},
-        wheels.ensure(lock, "15 s") if prepared else None,
+        (wheels.ensure(lock, "15 s"),) if prepared else (),
     )
 
 
 def trainer_stack(base: str, *, prepared: bool) -> Image:
     """Describe the image of the trainer's dependencies; its tag is the hash of what it is made from."""
-    lock = REPOSITORY / "requirements" / "trainer.txt"
+    locks = {f"requirements/{name}": REPOSITORY / "requirements" / name for name in STACK_LOCKS}
     dockerfile = REPOSITORY / "trainer" / "images" / "stack.Dockerfile"
-    key = cache.key(cache.source_lines(lock), dockerfile.read_text(), base)
+    key = cache.key(*map(cache.source_lines, locks.values()), dockerfile.read_text(), base)
+    missing = prepared and not engine.image_id(f"{STACK}:{key}")
     return Image(
         f"{STACK}:{key}",
         dockerfile,
         "5 min",
-        {"requirements/trainer.txt": lock},
+        locks,
         {"BASE": base},
-        wheels.ensure(lock, "1 to 5 min, 3 GB") if prepared and not engine.image_id(f"{STACK}:{key}") else None,
+        tuple(wheels.ensure(lock, usually) for lock, usually in zip(locks.values(), STACK_LOCKS.values(), strict=True))
+        if missing
+        else (),
     )
 
 
@@ -162,8 +168,8 @@ def build(image: Image) -> None:
     context.mkdir(parents=True)
     for place, source in image.sources.items():
         _stage(source, context / place)
-    if image.wheels:
-        _stage(image.wheels, context / "wheels")
+    for folder in image.wheels:
+        _stage(folder, context / "wheels")
     arguments = [part for key, value in image.arguments.items() for part in ("--build-arg", f"{key}={value}")]
     labels = [part for label in (f"{LABEL}=yes", f"{INPUTS}={inputs}") for part in ("--label", label)]
     run(

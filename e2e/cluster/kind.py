@@ -40,6 +40,19 @@ _SERVING_PODS = (
 )
 
 
+SHARED_STORAGE = Path(__file__).with_name("shared-storage.yaml")
+"""A class for claims that pods of several nodes mount, beside the one that kind brings."""
+
+_STORAGE_FOLDERS = {
+    "storageClassConfigs": {
+        "standard": {
+            "nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": ["/var/local-path-provisioner"]}]
+        },
+        "shared": {"sharedFileSystemPath": "/var/local-path-shared"},
+    }
+}
+
+
 def name() -> str:
     """Return the cluster's name, $FINETUNE_CLUSTER or finetune."""
     return os.environ.get("FINETUNE_CLUSTER") or "finetune"
@@ -107,6 +120,7 @@ def ensure() -> None:
             engine.docker("start", node())
         _write_kubeconfigs()
         if _becomes_healthy(READY_SECONDS if since else REUSE_SECONDS, since) and _serves():
+            _share_storage()
             return
         say(f"   the cluster {name()} is beyond repair: deleting it")
         delete()
@@ -131,6 +145,7 @@ def create() -> None:
     _write_kubeconfigs()
     if not _serves():
         raise Failed(f"cluster {name()}: not every deployment became available; see `kubectl get pods -A`")
+    _share_storage()
 
 
 def delete() -> None:
@@ -192,6 +207,14 @@ def _serves() -> bool:
                 return False
             time.sleep(0.5)
     return True
+
+
+def _share_storage() -> None:
+    """Add the class for claims of several nodes; there is one node, so any folder of it is shared."""
+    data = json.dumps({"data": {"config.json": json.dumps(_STORAGE_FOLDERS)}})
+    config = ("patch", "configmap", "-n", "local-path-storage", "local-path-config", "--type", "merge", "-p", data)
+    for words in (config, ("apply", "-f", str(SHARED_STORAGE))):
+        demand([tools.tool("kubectl"), *words], env=env())
 
 
 def _dns_answers() -> bool:

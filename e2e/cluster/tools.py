@@ -68,6 +68,7 @@ PAUSE = Module("pause", "")
 LOCAL_PATH = Module("local-path", "github.com/rancher/local-path-provisioner")
 KIND = Module("kind", "sigs.k8s.io/kind")
 HELM = Module("helm", "helm.sh/helm/v4")
+REGISTRY = Module("registry", "github.com/distribution/distribution/v3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,12 @@ PROGRAMS = {
         Program("local-path-provisioner", LOCAL_PATH, "github.com/rancher/local-path-provisioner", "30 s"),
         Program("kind", KIND, "sigs.k8s.io/kind", "10 s", ("version",), r"kind v0\.(3[3-9]|[4-9]\d)\.\d+ "),
         Program("helm", HELM, "helm.sh/helm/v4/cmd/helm", "1 to 3 min", ("version", "--short"), r"^v4\.\d+\.\d+"),
+        Program("registry", REGISTRY, "github.com/distribution/distribution/v3/cmd/registry", "1 to 2 min"),
     )
 }
-NODE_PROGRAMS = tuple(name for name in PROGRAMS if name not in {"kind", "helm"})
+NODE_PROGRAMS = tuple(name for name in PROGRAMS if name not in {"kind", "helm", "registry"})
 USER_PROGRAMS = ("kind", "kubectl", "helm")
-CONTROL_PLANE = ("etcd", "kube-apiserver")
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 
 def fits(program: Program, answer: str) -> bool:
@@ -165,7 +167,7 @@ def user_programs() -> Path:
 
 
 def control_plane() -> Path:
-    """Return a folder with etcd and kube-apiserver, which integration tests run as plain processes."""
+    """Return a folder with etcd and two Kubernetes servers, which integration tests run as plain processes."""
     return _links("control-plane", dict.fromkeys(CONTROL_PLANE))
 
 

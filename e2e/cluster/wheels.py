@@ -1,5 +1,7 @@
 """Wheels: fetched on the host and copied into image builds where a build has no package index.
 
+What is to be had as source only is fetched as its archive, which the image build makes a wheel of.
+
 Not here: the builds; see ``images.py``.
 """
 
@@ -15,6 +17,9 @@ from steps import Failed, Step, ask, run
 
 PYTHON = (3, 11)
 """The Python in our images; wheels are chosen, and markers judged, by the same one."""
+
+SOURCE_ONLY = ("deepspeed",)
+"""Packages without wheels; pip runs their setup script for their metadata, which needs neither compiler nor torch."""
 
 
 def python() -> str:
@@ -41,12 +46,14 @@ def ensure(lock: Path, usually: str) -> Path:
         Step(
             f"fetch the wheels of {lock.name}",
             (
-                *(python(), "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"),
+                *(python(), "-m", "pip", "download", "--no-deps", "--require-hashes"),
+                *("--only-binary=:all:", f"--no-binary={','.join(SOURCE_ONLY)}"),
                 *("--no-cache-dir", "--progress-bar=off", "--dest", str(partial), "-r", str(lock)),
             ),
             usually=usually,
             deadline=1800,
             hint="Wheels come from the package index that pip is set up for.",
+            env={"DS_BUILD_OPS": "0", "DS_ACCELERATOR": "cpu"},
         )
     )
     partial.rename(done)

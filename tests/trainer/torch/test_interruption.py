@@ -1,6 +1,7 @@
 """What a run survives: being stopped, damaged checkpoints, a full disk, numbers that break."""
 
 import contextlib
+import json
 import math
 import os
 import signal
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from finetune_trainer.contract import ExitCode, FailureReason, Outcome
+from finetune_trainer.contract import ExitCode, FailureReason, Outcome, PeftSettings, TechniqueSettings
 
 STOP_SECONDS = 20
 """Longest from SIGTERM to the end of the process; a pod gets 30 s by default."""
@@ -61,6 +62,35 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(  # noqa: PLR0917
     assert resumed.metrics_after == straight.metrics_after
     assert resumed.metrics_before == stopped.metrics_before
     assert resumed.trained_tokens == straight.trained_tokens
+
+
+def losses(run):
+    document = json.loads((Path(run.output.directory) / "report.json").read_text(encoding="utf-8"))
+    return {point["step"]: point["loss"] for point in document["history"]["training"]}
+
+
+ADALORA = TechniqueSettings(
+    method="peft",
+    lora=None,
+    quantization=None,
+    peft=PeftSettings(type="adalora", options={"init_r": 8, "target_r": 4, "tinit": 1, "tfinal": 2}),
+)
+METHODS = {"full": {}, "lora": {}, "qlora": {}, "adalora": {"technique": ADALORA}}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_loss_after_a_stop_is_bit_by_bit_that_of_a_run_without_one(a_small_run, carry_out, monkeypatch, method):
+    known = method if method != "adalora" else "lora"
+    run = a_small_run(task="chat", method=known, rows=60, training__max_steps=8, evaluation__baseline=False)
+    run = replace(run, checkpoints=replace(run.checkpoints, every_steps=None), **METHODS[method])
+    carry_out(replace(run, job=replace(run.job, uid="another"), checkpoints=replace(run.checkpoints, keep=9)))
+    straight = losses(run)
+    with stopping_at(4, monkeypatch):
+        carry_out(run)
+    _code, resumed = carry_out(run)
+    assert resumed.resumed_from_step == 4
+    assert sorted(straight) == list(range(1, 9))
+    assert losses(run) == straight
 
 
 def test_after_running_out_of_memory_a_smaller_micro_batch_goes_on(a_small_run, carry_out, monkeypatch, tmp_path):

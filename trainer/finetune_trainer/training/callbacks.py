@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 
-from finetune_trainer.attempt import Attempt
 from finetune_trainer.contract import FailureReason
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.distributed import engines
+from finetune_trainer.process.attempt import Attempt
+from finetune_trainer.process.failures import TrainerFailure
 from finetune_trainer.training.checkpoints import CheckpointStore
+
+TIES = "distribution"
+"""The fact of a checkpoint that says what its optimizer is tied to."""
 
 
 class Interrupted(Exception):
@@ -23,6 +29,41 @@ class Interrupted(Exception):
 
 class NothingLeft(Exception):
     """The checkpoint is of the last step; the library would train one step more."""
+
+
+class Begin(TrainerCallback):
+    """Does something once the library has wrapped the model, before the first step."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+
+    def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_more: Any) -> None:
+        """Do it."""
+        self._action()
+
+
+class Baseline(TrainerCallback):
+    """Measures the untouched model once the engine holds it.
+
+    DeepSpeed cannot measure before it trains, and a model that accelerate has prepared for measuring is never wrapped
+    in DDP any more: each process would train for itself.
+    """
+
+    def __init__(self, trainer: Any, measure: Callable[[], None]) -> None:
+        self._trainer = trainer
+        self._measure = measure
+
+    def on_train_begin(self, _args: Any, state: Any, control: Any, **_more: Any) -> None:
+        """Measure, and leave no trace in the library's log, random numbers or other callbacks."""
+        handler, logged = self._trainer.callback_handler, len(state.log_history)
+        others, handler.callbacks = handler.callbacks, [each for each in handler.callbacks if isinstance(each, Saver)]
+        try:
+            with torch.random.fork_rng():
+                self._measure()
+        finally:
+            handler.callbacks = others
+        del state.log_history[logged:]
+        control.should_log = control.should_save = control.should_evaluate = False
 
 
 class Guard(TrainerCallback):
@@ -70,15 +111,17 @@ class Saver(TrainerCallback):
 
     def on_step_end(self, _args: Any, state: Any, control: Any, **_more: Any) -> None:
         """Ask for a checkpoint every so many steps or seconds, after the last step, and when asked to stop."""
-        if self._attempt.stop.requested:
-            control.should_training_stop = True
+        stop, due = self._attempt.world.agree(self._attempt.stop.requested, self._is_due(state))
+        if stop:
+            self._attempt.stop.requested = control.should_training_stop = True
             control.should_evaluate = False
-        if self._attempt.stop.requested or self._is_due(state):
+        if stop or due:
             control.should_save = True
 
     def on_prediction_step(self, _args: Any, _state: Any, _control: Any, **_more: Any) -> None:
         """Leave an evaluation when asked to stop: it may take longer than the pod is given."""
-        if self._attempt.stop.requested:
+        if self._attempt.world.agree(self._attempt.stop.requested)[0]:
+            self._attempt.stop.requested = True
             raise Interrupted
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_more: Any) -> None:
@@ -86,8 +129,10 @@ class Saver(TrainerCallback):
         facts = {
             "metrics_before": self._attempt.journal.report.metrics_before,
             "train_seconds": round(self.train_seconds(), 2),
+            **({TIES: tied} if (tied := engines.ties(self._attempt.run.distribution)) else {}),
         }
-        saved = self._store.commit(state.global_step, facts)
+        self._attempt.world.wait()  # until all have written their part
+        saved = self._attempt.world.share(lambda: self._store.commit(state.global_step, facts))
         self._saved_at = time.monotonic()
         self._attempt.journal.advance(checkpoint_step=saved.step)
         self._attempt.metrics.count_checkpoint("succeeded")

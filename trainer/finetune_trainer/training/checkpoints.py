@@ -79,6 +79,7 @@ class CheckpointStore:
         self._keep = keep
         self._job_uid = job_uid
         self._fingerprint = fingerprint
+        self._kept_step: int | None = None
 
     def open(self) -> None:
         """Make the folder and clear away what an earlier attempt left half done."""
@@ -116,6 +117,17 @@ class CheckpointStore:
         self._prune(target)
         return Checkpoint(path=target, manifest=manifest)
 
+    def keep_step(self, step: int | None) -> None:
+        """Name the step whose checkpoint stays beside the newest ones."""
+        self._kept_step = step
+
+    def at(self, step: int) -> Checkpoint | None:
+        """Find the whole checkpoint of a step."""
+        for path, manifest in self._own():
+            if manifest.step == step and manifest.fingerprint == self._fingerprint and not _damage(path, manifest):
+                return Checkpoint(path=path, manifest=manifest)
+        return None
+
     def abandon(self) -> int:
         """Remove what was written for a checkpoint that failed, and say how many bytes it had got to."""
         written = sum(file.stat().st_size for file in self.staging.rglob("*") if file.is_file())
@@ -137,8 +149,9 @@ class CheckpointStore:
 
     def _prune(self, newest: Path) -> None:
         """Keep the newest ones of this plan, the just written one for sure; the others cannot be continued from."""
-        alike = [path for path, manifest in self._own() if manifest.fingerprint == self._fingerprint]
-        kept = {newest, *alike[: self._keep]}
+        alike = [each for each in self._own() if each[1].fingerprint == self._fingerprint]
+        kept = {newest, *(path for path, _manifest in alike[: self._keep])}
+        kept |= {path for path, manifest in alike if manifest.step == self._kept_step}
         for path, _manifest in self._own():
             if path not in kept:
                 self._discard(path)

@@ -8,17 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from finetune_trainer.adapters import registry as adapters
-from finetune_trainer.attempt import Attempt
 from finetune_trainer.contract import FailureReason, LoraSettings, TrainerPhase, TrainerRun
-from finetune_trainer.failures import Suspended, TrainerFailure, classify
+from finetune_trainer.distributed import engines
+from finetune_trainer.process.attempt import Attempt
+from finetune_trainer.process.failures import Suspended, TrainerFailure, classify
 from finetune_trainer.reporting.callback import ReportingCallback, peak_memory_bytes
-from finetune_trainer.training.callbacks import Guard, Interrupted, NothingLeft, Saver
-from finetune_trainer.training.checkpoints import Checkpoint, CheckpointStore
+from finetune_trainer.reporting.history import Historian
+from finetune_trainer.training import best
+from finetune_trainer.training.callbacks import TIES, Baseline, Begin, Guard, Interrupted, NothingLeft, Saver
+from finetune_trainer.training.checkpoints import Checkpoint, CheckpointStore, Search
 
 EVALUATION_PREFIX = "eval"
 
@@ -28,14 +32,13 @@ def open_checkpoints(attempt: Attempt) -> tuple[CheckpointStore, Checkpoint | No
 
     Raises:
         TrainerFailure: CheckpointCorrupt, when there are some and none is whole: beginning again would throw away
-            work without asking.
+            work without asking. InvalidRun, when other processes or another engine wrote it than are here to read it.
     """
     run = attempt.run
     store = CheckpointStore(
         Path(run.checkpoints.directory), keep=run.checkpoints.keep, job_uid=run.job.uid, fingerprint=_fingerprint(run)
     )
-    store.open()
-    search = store.newest()
+    search = attempt.world.share(lambda: _look(store))
     for note in search.damaged:
         print(f"warning: {note}")
     if search.found is None:
@@ -43,6 +46,7 @@ def open_checkpoints(attempt: Attempt) -> tuple[CheckpointStore, Checkpoint | No
             message = f"{'; '.join(search.damaged)}; none is whole. Delete {store.directory} to begin again"
             raise TrainerFailure(FailureReason.CHECKPOINT_CORRUPT, message)
         return store, None
+    _check_ties(search.found, run, store)
     step = search.found.step
     print(f"going on from step {step}")
     if search.damaged:
@@ -55,15 +59,22 @@ def measure_baseline(trainer: Any, attempt: Attempt, objective: Any, resumed: Ch
     """Measure the untouched model; a resumed attempt takes the numbers over, they cannot have changed."""
     trainable, total = adapters.parameters(trainer.model)
     attempt.journal.note(trainable_parameters=trainable, total_parameters=total)
+    known = resumed.manifest.facts["metrics_before"] if resumed else {}
+    attempt.journal.note(metrics_before=known)
+
+    def measure() -> None:
+        attempt.journal.enter(TrainerPhase.EVALUATING_BASELINE)
+        with adapters.untouched(trainer.model):
+            attempt.journal.note(metrics_before=_measure(trainer, objective, "before training"))
+
+    wanted = attempt.run.evaluation.baseline and not known
+    later = attempt.run.distribution.strategy != engines.NONE
+    if wanted and later:
+        trainer.add_callback(Baseline(trainer, measure))  # before the reporting, whose clocks are to start after it
     trainer.add_callback(_reporting(attempt))
     _quieten(trainer)
-    known = resumed.manifest.facts["metrics_before"] if resumed else {}
-    if known or not attempt.run.evaluation.baseline:
-        attempt.journal.note(metrics_before=known)
-        return
-    attempt.journal.enter(TrainerPhase.EVALUATING_BASELINE)
-    with adapters.untouched(trainer.model):
-        attempt.journal.note(metrics_before=_measure(trainer, objective, "before training"))
+    if wanted and not later:
+        measure()
 
 
 def measure_result(trainer: Any, attempt: Attempt, objective: Any) -> None:
@@ -80,9 +91,12 @@ def train(trainer: Any, attempt: Attempt, store: CheckpointStore, resumed: Check
         Suspended: asked to stop; a checkpoint is saved, or the message says why not.
         TrainerFailure: NonFiniteLoss, StorageFull.
     """
-    attempt.journal.enter(TrainerPhase.TRAINING)
     saver = Saver(attempt, store, seconds_before=float(resumed.manifest.facts["train_seconds"]) if resumed else 0.0)
+    trainer.add_callback(Begin(lambda: _begin(trainer, attempt)))
     trainer.add_callback(Guard(attempt))
+    trainer.add_callback(Historian())
+    for callback in best.callbacks(attempt.run, store):
+        trainer.add_callback(callback)
     for callback in adapters.callbacks(trainer.model, resumed.path if resumed else None):
         trainer.add_callback(callback)  # before the saver, which takes away what is saved
     trainer.add_callback(saver)
@@ -94,8 +108,39 @@ def train(trainer: Any, attempt: Attempt, store: CheckpointStore, resumed: Check
             raise
     attempt.journal.note(train_seconds=round(saver.train_seconds(), 2), final_loss=attempt.journal.progress.loss)
     trainer.remove_callback(saver)
-    if attempt.stop.requested:
+    if attempt.world.agree(attempt.stop.requested)[0]:
         raise Suspended(f"stopped at step {trainer.state.global_step}, goes on from there")
+    best.deliver(trainer, attempt, store)
+
+
+def _begin(trainer: Any, attempt: Attempt) -> None:
+    engines.check(trainer, attempt.run)
+    attempt.journal.enter(TrainerPhase.TRAINING)
+
+
+def _look(store: CheckpointStore) -> Search:
+    store.open()
+    return store.newest()
+
+
+def _check_ties(found: Checkpoint, run: TrainerRun, store: CheckpointStore) -> None:
+    """Refuse a checkpoint whose optimizer lies in parts that fit other processes only; DDP's fits any number."""
+    written, here = found.manifest.facts.get(TIES, {}), engines.ties(run.distribution)
+    if written == here:
+        return
+    message = (
+        f"{found.path.name} was written by {_tie(written)}, and this run has {_tie(here)}, which cannot read its "
+        f"optimizer: set spec.distribution, nodes and devicesPerNode as they were, or delete {store.directory} to "
+        "begin again"
+    )
+    raise TrainerFailure(FailureReason.INVALID_RUN, message)
+
+
+def _tie(ties: Mapping[str, Any]) -> str:
+    if not ties:
+        return "ddp or one process"
+    stage = f" at ZeRO stage {ties['zero_stage']}" if "zero_stage" in ties else ""
+    return f"{ties['strategy']}{stage} on {ties['processes']} processes"
 
 
 def _run(trainer: Any, resumed: Checkpoint | None) -> None:
@@ -107,6 +152,7 @@ def _run(trainer: Any, resumed: Checkpoint | None) -> None:
     except Interrupted:
         # Asked to stop in the middle of an evaluation: the weights are those of the last step, so save them as the
         # library would have done after it. It has no public way to do that.
+        engines.settle(trainer)
         trainer._save_checkpoint(trainer.model, trial=None)  # noqa: SLF001
         trainer.callback_handler.on_save(trainer.args, trainer.state, trainer.control)
     print(f"trained to step {trainer.state.global_step} in {time.monotonic() - start:.1f} s")
@@ -141,9 +187,7 @@ def _measure(trainer: Any, objective: Any, when: str) -> dict[str, float]:
 
 
 def _reporting(attempt: Attempt) -> ReportingCallback:
-    training = attempt.run.training
-    rows = training.micro_batch_size * training.gradient_accumulation_steps
-    return ReportingCallback(attempt.journal, attempt.metrics, rows)
+    return ReportingCallback(attempt.journal, attempt.metrics, attempt.run)
 
 
 def _quieten(trainer: Any) -> None:
