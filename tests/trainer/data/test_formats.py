@@ -2,7 +2,7 @@ import pytest
 from finetune_trainer.contract import FailureReason
 from finetune_trainer.data.formats import choose_format, formats_for, read_example
 from finetune_trainer.data.rows import RowProblem, as_conversation
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.process.failures import TrainerFailure
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 SHAREGPT = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]

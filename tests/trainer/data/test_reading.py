@@ -3,8 +3,9 @@ import json
 
 import pytest
 from finetune_trainer.contract import FailureReason
+from finetune_trainer.data import reading
 from finetune_trainer.data.reading import BadRow, Row, find_files, read_rows
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.process.failures import TrainerFailure
 
 
 def test_a_broken_row_is_told_with_file_row_and_column(rows_file):
@@ -92,7 +93,12 @@ def test_a_json_file_may_be_an_array_or_lines(tmp_path):
     assert len(list(read_rows(tmp_path / "lines.json"))) == 2
 
 
-BROKEN_ARRAYS = {b'[{"a": 1},]': "not valid JSON", b'[{"a": "\xe9"}]': "not UTF-8: byte 0xe9"}
+BROKEN_ARRAYS = {
+    b'[{"a": 1},]': "row 2: not valid JSON: Expecting value",
+    b'[{"a": 1} {"a": 2}]': "row 2: not valid JSON: Expecting ',' or '\\]'",
+    b'[{"a": 1}': "row 1: not valid JSON: Expecting ',' or '\\]'",
+    b'[{"a": "\xe9"}]': "not UTF-8: byte 0xe9",
+}
 
 
 @pytest.mark.parametrize(("content", "want"), BROKEN_ARRAYS.items())
@@ -100,6 +106,27 @@ def test_a_broken_array_cannot_be_read_at_all(tmp_path, content, want):
     (tmp_path / "rows.json").write_bytes(content)
     with pytest.raises(TrainerFailure, match=want):
         list(read_rows(tmp_path / "rows.json"))
+
+
+def test_an_array_is_read_value_by_value(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "ARRAY_BLOCK", 7)
+    values = [{"text": "x" * size, "nested": [size, {"a": [1.5, None]}]} for size in range(40)]
+    (tmp_path / "rows.json").write_text(json.dumps([*values, 1234567, "end"], indent=1) + "\n")
+    *rows, number, text = read_rows(tmp_path / "rows.json")
+    assert [row.fields for row in rows] == values
+    assert number.problem.endswith("this is a number")
+    assert text.problem.endswith("this is a string")
+
+
+def test_an_empty_array_has_no_rows(tmp_path):
+    (tmp_path / "rows.json").write_text(" [ ]\n")
+    assert list(read_rows(tmp_path / "rows.json")) == []
+
+
+def test_a_file_without_line_breaks_is_refused_before_it_fills_memory(rows_file, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_ROW_BYTES", 100)
+    with pytest.raises(TrainerFailure, match=r"rows.jsonl row 2 is longer than 100 bytes; put each row on a line"):
+        list(read_rows(rows_file({"text": "a"}, {"text": "a" * 100})))
 
 
 def test_gzip_is_opened(tmp_path):

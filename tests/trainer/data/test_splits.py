@@ -1,6 +1,28 @@
 import pytest
-from finetune_trainer.data.splits import overlap, split
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.data import splits
+from finetune_trainer.data.index import RowIndex
+from finetune_trainer.process.failures import TrainerFailure
+
+
+def indexed(rows, seed=1):
+    index = RowIndex(seed, labelled=True)
+    for row in rows:
+        index.add(row)
+    return index
+
+
+def split(rows, fraction, seed):
+    held_out = splits.hold_out(indexed(rows, seed), fraction).tolist()
+    training, validation = (
+        [row for row, is_held in zip(rows, held_out, strict=True) if is_held is side] for side in (False, True)
+    )
+    return training, validation
+
+
+def overlap(training, validation):
+    """Count the training rows that would have to go."""
+    return int((~splits.without_leaks(indexed(training), indexed(validation))).sum())
+
 
 ROWS = [{"text": f"sentence number {number}", "label": str(number % 2)} for number in range(100)]
 
@@ -70,5 +92,24 @@ def test_rows_that_cannot_be_split_are_refused(rows, fraction, want):
         split(rows, fraction, seed=1)
 
 
-def test_rows_on_both_sides_are_counted():
+def test_training_rows_that_are_held_out_as_well_are_left_out():
     assert overlap(ROWS[:50], ROWS[45:60]) == 5
+
+
+def test_data_held_out_that_is_the_training_data_is_refused():
+    with pytest.raises(TrainerFailure, match=r"95 of 100 training rows are held-out rows as well, .* 5 would be left"):
+        splits.without_leaks(indexed(ROWS), indexed(ROWS[5:]))
+
+
+def test_the_only_rows_with_a_label_are_learnt_and_not_measured():
+    rows = [*ROWS, {"text": "rare", "label": "rare"}, {"text": " RARE ", "label": "0"}]
+    for seed in range(20):
+        training, _validation = split(rows, 0.5, seed)
+        assert rows[-2:] == [row for row in training if "rare" in row["text"].lower()] or rows[-2] in training
+
+
+def test_copies_are_counted_without_regard_to_white_space():
+    rows = indexed([*ROWS, {**ROWS[0], "text": " sentence  number 0\n"}, {**ROWS[0], "label": "other"}])
+    every = rows.asked > 0
+    assert splits.copies(rows, every) == 1
+    assert splits.contradictions(rows, every) == 1

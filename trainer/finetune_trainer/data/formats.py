@@ -15,8 +15,8 @@ from typing import Any
 
 from finetune_trainer.contract import FailureReason
 from finetune_trainer.data import rows
-from finetune_trainer.data.rows import Example, RowProblem
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.data.rows import Example, Kind, RowProblem
+from finetune_trainer.process.failures import TrainerFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def read_example(chosen: Format, fields: Mapping[str, Any], columns: Mapping[str
     for role in chosen.required:
         column = columns.get(role, role)
         if column not in fields:
-            raise RowProblem(f"no column {column!r}; the row has {', '.join(sorted(fields)) or 'none'}")
+            raise RowProblem(Kind.MISSING, f"no column {column!r}; the row has {', '.join(sorted(fields)) or 'none'}")
         values[role] = fields[column]
     for role in chosen.optional:
         values[role] = fields.get(columns.get(role, role))

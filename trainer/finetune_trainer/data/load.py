@@ -1,39 +1,91 @@
 """The data of a run: its examples to train on and to measure with, and the labels they carry.
 
-Standard library only, so that a bad file is told about in seconds, before torch is imported.
+Without torch, so that a bad file is told about in seconds; rows stay on disk, so that memory does not grow with them.
 
-Not here: turning examples into tokens (`objectives/`).
+Not here: turning examples into tokens (`objectives/`, kept by `prepared.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune_trainer.contract import FailureReason, TrainerRun
+import numpy as np
+
+from finetune_trainer.contract import DatasetFacts, FailureReason, TrainerRun
+from finetune_trainer.data import splits
 from finetune_trainer.data.checks import CheckedRows, Wanted, check
+from finetune_trainer.data.labels import label_set, tell_labels
 from finetune_trainer.data.rows import Example
-from finetune_trainer.data.splits import overlap, split
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.process.failures import TrainerFailure
 
 LABELLED_TASKS = ("text-classification", "token-classification")
 
-MANY_LABELS = 100
-"""More labels than this, in more than half of the rows each its own, is a text column taken for the label."""
+
+class Rows(Collection[Example]):
+    """Chosen rows of a data set, read again from its files each time one goes through them."""
+
+    def __init__(self, source: CheckedRows, chosen: splits.Mask, *, several: bool) -> None:
+        self._source = source
+        self._chosen = chosen
+        self._several = several
+        self._count = int(chosen.sum())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Example]:
+        try:
+            for is_chosen, example in zip(self._chosen.tolist(), self._source, strict=True):
+                if is_chosen:
+                    yield self._listed(example) if self._several else example
+        except ValueError as error:
+            names = ", ".join(file.name for file in self._source.files)
+            message = f"{names}: the file changed while it was read; write to another one"
+            raise TrainerFailure(FailureReason.DATA_INVALID, message) from error
+
+    def __contains__(self, example: object) -> bool:
+        return any(each == example for each in self)
+
+    @property
+    def digest(self) -> str:
+        """Give a sha256 that tells these rows from any others, in hexadecimal."""
+        chosen = hashlib.sha256(np.packbits(self._chosen).tobytes()).hexdigest()
+        return hashlib.sha256(f"{self._source.index.digest} {chosen} {self._several}".encode()).hexdigest()
+
+    def label_rows(self) -> dict[str, int]:
+        """Count the rows that carry each label."""
+        return self._source.index.label_rows(self._chosen)
+
+    def tell_copies(self, *, labelled: bool) -> int:
+        """Warn of rows that say the same, and of those that contradict each other; the number of copies is returned."""
+        index = self._source.index
+        if copies := splits.copies(index, self._chosen):
+            print(f"warning: {copies:,} of {len(self):,} training rows are copies of others and are learnt repeatedly")
+        if labelled and (unclear := splits.contradictions(index, self._chosen)):
+            print(f"warning: {unclear:,} texts stand in the training rows with different labels")
+        return copies
+
+    @staticmethod
+    def _listed(example: Example) -> Example:
+        """Read a single label as a list of one, since other rows have lists."""
+        return {"text": example["text"], "labels": example.get("labels", [example.get("label")])}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
     """Examples of one task family; `labels` in the order of their ids, empty for language models."""
 
-    training: tuple[Example, ...]
-    validation: tuple[Example, ...]
+    training: Rows
+    validation: Rows
     labels: tuple[str, ...]
+    facts: DatasetFacts
 
 
 def load_data(run: TrainerRun, *, extractive: bool = False) -> Data:
-    """Read, check and split the rows of a run, and say in a line or two what was found.
+    """Read, check and split the rows of a run, and say in a few lines what was found.
 
     `extractive`: the model answers by pointing at words of the context.
 
@@ -41,19 +93,29 @@ def load_data(run: TrainerRun, *, extractive: bool = False) -> Data:
         TrainerFailure: DataInvalid.
     """
     rows = _checked(run, run.dataset.path, extractive=extractive)
-    training, validation = rows.examples, ()
+    leaked = 0
     if run.dataset.validation_path is None:
-        training, validation = split(rows.examples, run.dataset.validation_fraction, run.training.seed)
+        held_out = splits.hold_out(rows.index, run.dataset.validation_fraction)
+        training, validation = (Rows(rows, mask, several=rows.several) for mask in (~held_out, held_out))
     else:
-        validation = _checked(run, run.dataset.validation_path, extractive=extractive).examples
-        if shared := overlap(training, validation):
-            print(f"warning: {shared} of {len(validation)} held-out rows are in the training data as well")
-    training, validation = _all_several(training, validation)
-    labels = _labels(training, validation) if run.task in LABELLED_TASKS else ()
-    print(f"data: {len(training):,} rows to train on, {len(validation):,} held out, format {rows.format}")
-    if labels:
-        print(f"labels: {', '.join(labels[:20])}")
-    return Data(training=training, validation=validation, labels=labels)
+        own = _checked(run, run.dataset.validation_path, extractive=extractive)
+        kept, several = splits.without_leaks(rows.index, own.index), rows.several or own.several
+        training = Rows(rows, kept, several=several)
+        validation = Rows(own, np.ones(len(own), bool), several=several)
+        leaked = len(rows) - len(training)
+    print(f"data: {len(training):,} rows to train on, {len(validation):,} held out, format {rows.format.name}")
+    if leaked:
+        print(f"warning: {leaked:,} training rows are left out, since the held-out data asks the same")
+    labelled = run.task in LABELLED_TASKS
+    copies = training.tell_copies(labelled=run.task == LABELLED_TASKS[0])
+    facts = DatasetFacts(
+        training_rows=len(training),
+        held_out_rows=len(validation),
+        invalid_rows=rows.problems.count,
+        duplicate_rows=copies,
+        leaked_rows=leaked,
+    )
+    return Data(training=training, validation=validation, labels=_labels(training, validation, labelled), facts=facts)
 
 
 def _checked(run: TrainerRun, path: str, *, extractive: bool) -> CheckedRows:
@@ -62,40 +124,21 @@ def _checked(run: TrainerRun, path: str, *, extractive: bool) -> CheckedRows:
         format=run.dataset.format,
         columns=run.dataset.columns,
         max_invalid_rows=run.dataset.max_invalid_rows,
+        seed=run.training.seed,
+        labelled=run.task in LABELLED_TASKS,
         extractive=extractive,
     )
     rows = check(Path(path), wanted)
-    if rows.skipped_count:
-        print(f"warning: {rows.skipped_count} invalid rows skipped, the first: {rows.skipped[0]}")
+    if problems := rows.problems.first:
+        summary = rows.problems.summary
+        print(f"warning: {rows.problems.count} invalid rows skipped ({summary}), the first: {problems[0]}")
     return rows
 
 
-def _all_several(*sides: Sequence[Example]) -> list[tuple[Example, ...]]:
-    """Where one text has a list of labels, read each single label as a list of one."""
-    if not any("labels" in example for side in sides for example in side):
-        return [tuple(side) for side in sides]
-    return [
-        tuple({"text": each["text"], "labels": each.get("labels", [each.get("label")])} for each in side)
-        for side in sides
-    ]
-
-
-def _labels_of(example: Example) -> Sequence[str]:
-    found: Sequence[str] = example["tags"] if "tags" in example else example.get("labels") or []
-    return (example["label"],) if "label" in example else found
-
-
-def _labels(training: Sequence[Example], validation: Sequence[Example]) -> tuple[str, ...]:
-    labels = sorted({label for example in training for label in _labels_of(example)})
-    if len(labels) < 2:  # noqa: PLR2004
-        raise _invalid(f"all rows have the label {labels[0] if labels else '(none)'!r}; there is nothing to tell apart")
-    if len(labels) > max(MANY_LABELS, len(training) // 2):
-        raise _invalid(f"{len(labels)} different labels in {len(training)} rows: is 'label' the right column?")
-    unseen = {label for example in validation for label in _labels_of(example)} - set(labels)
-    if unseen:
-        raise _invalid(f"held-out rows have labels that no training row has: {', '.join(sorted(unseen)[:5])}")
-    return tuple(labels)
-
-
-def _invalid(message: str) -> TrainerFailure:
-    return TrainerFailure(FailureReason.DATA_INVALID, message)
+def _labels(training: Rows, validation: Rows, labelled: bool) -> tuple[str, ...]:  # noqa: FBT001
+    if not labelled:
+        return ()
+    learnt, measured = training.label_rows(), validation.label_rows()
+    labels = label_set(learnt, measured, len(training))
+    tell_labels(learnt, measured, len(training))
+    return labels

@@ -7,6 +7,7 @@ Not here: what a row must contain (`formats.py`), how many bad ones are too many
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from finetune_trainer.contract import FailureReason
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.data.rows import Kind
+from finetune_trainer.process.failures import TrainerFailure
 
 PARQUET = ".parquet"
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", PARQUET)
@@ -30,6 +32,14 @@ SAVE_AS_UTF8 = "save the file as UTF-8"
 SURROGATE = re.compile("[\udc80-\udcff]")
 MAX_FIELD_BYTES = 16 * 1024 * 1024
 """Longest CSV field; the csv module's own limit of 128 KiB is less than a long document."""
+
+MAX_ROW_BYTES = 64 * 1024 * 1024
+"""Longest row of JSON; a file without line breaks would else be one row as large as the file."""
+
+ARRAY_BLOCK = 1024 * 1024
+"""Characters of a JSON array that are read at a time."""
+
+SPACE = re.compile(r"[ \t\r\n]*")
 
 PARQUET_ROWS = 1024
 """Rows of a Parquet file that are in memory at a time."""
@@ -51,26 +61,26 @@ class BadRow:
     file: str
     number: int
     problem: str
+    kind: Kind = Kind.UNREADABLE
 
     def __str__(self) -> str:
         return f"{self.file} row {self.number}: {self.problem}"
 
 
 def find_files(path: Path) -> tuple[Path, ...]:
-    """List the files of a data set: the path itself, or all files of that folder that we can read.
+    """List the files of a data set: the path itself, or all files in that folder and below that we can read.
 
     Raises:
         TrainerFailure: nothing there, or nothing readable; names what is there instead.
     """
     if path.is_file():
-        if not _is_readable(path):
+        if not is_readable(path):
             raise _invalid(f"{path.name} is not one of {', '.join(SUFFIXES)} (each may end in .gz)")
         return (path,)
     if not path.is_dir():
         raise _invalid(f"no data set at {path}: {_neighbours(path)}")
-    # Hidden names are Kubernetes' own (`..data`) or an editor's.
-    inside = sorted(file for file in path.iterdir() if not file.name.startswith(".") and file.is_file())
-    files = tuple(file for file in inside if _is_readable(file))
+    inside = sorted(file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)) and file.is_file())
+    files = tuple(file for file in inside if is_readable(file))
     if not files:
         names = ", ".join(file.name for file in inside[:10]) or "nothing"
         raise _invalid(f"no {', '.join(SUFFIXES)} file in {path}; it holds {names}")
@@ -78,7 +88,7 @@ def find_files(path: Path) -> tuple[Path, ...]:
 
 
 def read_rows(path: Path) -> Iterator[Row | BadRow]:
-    """Read one file, row by row, never all of it in memory (a JSON array excepted)."""
+    """Read one file, row by row, never all of it in memory."""
     kind = _kind(path)
     try:
         with _open(path) as stream:
@@ -97,14 +107,16 @@ def read_rows(path: Path) -> Iterator[Row | BadRow]:
 
 
 def _read_lines(name: str, stream: BinaryIO) -> Iterator[Row | BadRow]:
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(iter(lambda: stream.readline(MAX_ROW_BYTES), b""), start=1):
+        if len(line) == MAX_ROW_BYTES:
+            raise _invalid(f"{name} row {number} is longer than {MAX_ROW_BYTES:,} bytes; put each row on a line")
         try:
-            text = _without_mark(line, number).decode("utf-8")
+            text = _without_mark(line, number).decode("utf-8").rstrip()
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             yield BadRow(name, number, f"not UTF-8: byte 0x{byte:02x} at column {error.start + 1}; {SAVE_AS_UTF8}")
             continue
-        if text.strip():
+        if text:
             yield _row_of_json(name, number, text)
 
 
@@ -116,22 +128,68 @@ def _row_of_json(name: str, number: int, text: str) -> Row | BadRow:
     except RecursionError:
         return BadRow(name, number, "not valid JSON: nested too deeply")
     if not isinstance(value, dict):
-        return BadRow(name, number, f"a row must be a JSON object, this is {_json_type(value)}")
+        return BadRow(name, number, f"a row must be a JSON object, this is {_json_type(value)}", Kind.WRONG_TYPE)
     return Row(name, number, value)
 
 
 def _read_array(name: str, stream: BinaryIO) -> Iterator[Row | BadRow]:
-    try:
-        values = json.loads(stream.read().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise _invalid(f"{name}: not UTF-8: byte 0x{error.object[error.start]:02x} at byte {error.start}") from error
-    except json.JSONDecodeError as error:
-        raise _invalid(f"{name}: not valid JSON: {error.msg} at line {error.lineno} column {error.colno}") from error
-    for number, value in enumerate(values, start=1):
+    values = _array_values(codecs.getreader("utf-8-sig")(stream))
+    for number in itertools.count(1):
+        try:
+            value = next(values)
+        except StopIteration:
+            return
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise _invalid(f"{name} row {number} or near: not UTF-8: byte 0x{byte:02x}; {SAVE_AS_UTF8}") from error
+        except (json.JSONDecodeError, RecursionError) as error:
+            message = getattr(error, "msg", "nested too deeply")
+            raise _invalid(f"{name} row {number}: not valid JSON: {message}") from error
         if isinstance(value, dict):
             yield Row(name, number, value)
         else:
-            yield BadRow(name, number, f"a row must be a JSON object, this is {_json_type(value)}")
+            problem = f"a row must be a JSON object, this is {_json_type(value)}"
+            yield BadRow(name, number, problem, Kind.WRONG_TYPE)
+
+
+def _array_values(stream: codecs.StreamReader) -> Iterator[object]:
+    """Take the values out of an array one after the other; only the text of the next ones is in memory.
+
+    Raises:
+        json.JSONDecodeError: not an array of JSON.
+    """
+    decode = json.JSONDecoder().raw_decode
+    text = stream.read(ARRAY_BLOCK)
+    place = text.index("[") + 1
+    if text[place:].lstrip()[:1] == "]":
+        return
+    while True:
+        try:
+            value, end = decode(text, _after_space(text, place))
+            end = _after_space(text, end)
+            delimiter = text[end]
+        except (json.JSONDecodeError, IndexError) as error:
+            # Not all of the value is there yet, or it is broken: more text tells, twice as much each time.
+            block = stream.read(max(ARRAY_BLOCK, len(text))) if len(text) < MAX_ROW_BYTES else ""
+            if not block:
+                raise error if isinstance(error, ValueError) else _broken("Expecting ',' or ']'") from None
+            text, place = text[place:] + block, 0
+            continue
+        yield value
+        if delimiter == "]":
+            return
+        if delimiter != ",":
+            raise _broken("Expecting ',' or ']'")
+        place = end + 1
+
+
+def _after_space(text: str, place: int) -> int:
+    found = SPACE.match(text, place)
+    return found.end() if found else place
+
+
+def _broken(problem: str) -> json.JSONDecodeError:
+    return json.JSONDecodeError(problem, "", 0)
 
 
 def _read_parquet(name: str, stream: BinaryIO) -> Iterator[Row]:
@@ -206,7 +264,13 @@ def _kind(path: Path) -> str:
     return Path(path.stem).suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
 
 
-def _is_readable(path: Path) -> bool:
+def _is_hidden(path: Path) -> bool:
+    """Tell names that are Kubernetes' own (`..data`) or an editor's."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def is_readable(path: Path) -> bool:
+    """Tell by a file's name whether it can hold rows."""
     return _kind(path) in SUFFIXES
 
 

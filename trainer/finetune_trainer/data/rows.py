@@ -8,6 +8,7 @@ Not here: which columns hold the values (`formats.py`).
 
 from __future__ import annotations
 
+import enum
 import itertools
 import json
 from collections.abc import Mapping
@@ -25,8 +26,26 @@ SHAREGPT_ROLES: Mapping[str, str] = {
 Example = dict[str, Any]
 
 
+class Kind(enum.StrEnum):
+    """The kinds of problems, by which bad rows are counted."""
+
+    UNREADABLE = "not readable"
+    MISSING = "column missing"
+    EMPTY = "empty"
+    NULL = "null"
+    WRONG_TYPE = "wrong type"
+    UNKNOWN_ROLE = "unknown role"
+    TURNS = "turns out of order"
+    NOTHING_TO_LEARN = "nothing to learn"
+    DISAGREEING = "parts that do not fit together"
+
+
 class RowProblem(ValueError):
     """What is wrong with a row, without its number."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def classification(values: Mapping[str, Any]) -> Example:
@@ -73,7 +92,7 @@ def tagged(values: Mapping[str, Any]) -> Example:
     words = [_text(each, f"token {number}") for number, each in _list(_words(values["tokens"]), "tokens")]
     tags = [_label(each, f"tag {number}") for number, each in _list(_words(values["tags"]), "tags")]
     if len(words) != len(tags):
-        raise RowProblem(f"{len(words)} tokens, but {len(tags)} tags; each token needs one")
+        raise RowProblem(Kind.DISAGREEING, f"{len(words)} tokens, but {len(tags)} tags; each token needs one")
     return {"tokens": words, "tags": tags}
 
 
@@ -97,12 +116,12 @@ def preference(values: Mapping[str, Any]) -> Example:
     chosen, before = _last_answer(values["chosen"], "chosen")
     rejected, also_before = _last_answer(values["rejected"], "rejected")
     if before != also_before:
-        raise RowProblem("chosen and rejected are answers to different prompts")
+        raise RowProblem(Kind.DISAGREEING, "chosen and rejected are answers to different prompts")
     if chosen.split() == rejected.split():
-        raise RowProblem("chosen and rejected are the same, so there is nothing to prefer")
+        raise RowProblem(Kind.NOTHING_TO_LEARN, "chosen and rejected are the same, so there is nothing to prefer")
     prompt = [*_prompt(values["prompt"]), *before]
     if not prompt:
-        raise RowProblem("prompt is missing, and chosen does not begin with one")
+        raise RowProblem(Kind.MISSING, "prompt is missing, and chosen does not begin with one")
     messages = _checked([*prompt, {"role": "assistant", "content": chosen}])
     return {"messages": messages[:-1], "chosen": chosen, "rejected": rejected}
 
@@ -120,7 +139,7 @@ def _answer(value: Any) -> tuple[str, int | None]:
         return _text(value, "answer"), None
     texts, starts = value.get("text"), value.get("answer_start")
     if not isinstance(texts, list) or not texts:
-        raise RowProblem("answer has no text; questions without an answer cannot be learnt")
+        raise RowProblem(Kind.EMPTY, "answer has no text; questions without an answer cannot be learnt")
     start = starts[0] if isinstance(starts, list) and starts and isinstance(starts[0], int) else None
     return _text(texts[0], "answer"), start
 
@@ -128,7 +147,7 @@ def _answer(value: Any) -> tuple[str, int | None]:
 def _found(answer: str, context: str, start: int | None) -> int:
     """Return where the answer stands in the context, -1 where it does not: a model may still learn to write it."""
     if start is not None and context[start : start + len(answer)] != answer:
-        raise RowProblem(f"the context has other words than the answer at answer_start {start}")
+        raise RowProblem(Kind.DISAGREEING, f"the context has other words than the answer at answer_start {start}")
     return context.find(answer) if start is None else start
 
 
@@ -138,7 +157,7 @@ def _last_answer(value: Any, column: str) -> tuple[str, list[dict[str, str]]]:
         return _text(value, column), []
     messages = [_message(each, "role", "content", number) for number, each in _list(value, column)]
     if messages[-1]["role"] != "assistant":
-        raise RowProblem(f"the last message of {column} must be the assistant's")
+        raise RowProblem(Kind.NOTHING_TO_LEARN, f"the last message of {column} must be the assistant's")
     return messages[-1]["content"], messages[:-1]
 
 
@@ -153,9 +172,9 @@ def _prompt(value: Any) -> list[dict[str, str]]:
 
 def _label(label: Any, what: str) -> str:
     if label is None or (isinstance(label, str) and not label.strip()):
-        raise RowProblem(f"{what} is empty")
+        raise RowProblem(Kind.EMPTY, f"{what} is empty")
     if not isinstance(label, str | int | bool):
-        raise RowProblem(f"{what} must be a string or a whole number, this is {type(label).__name__}")
+        raise RowProblem(Kind.WRONG_TYPE, f"{what} must be a string or a whole number, this is {type(label).__name__}")
     return str(label).strip()
 
 
@@ -182,15 +201,15 @@ def _turns(prompt: str, completion: str) -> Example:
 def _list(value: Any, column: str) -> list[tuple[int, Any]]:
     value = _decoded(value)
     if not isinstance(value, list):
-        raise RowProblem(f"{column} must be an array, this is {type(value).__name__}")
+        raise RowProblem(Kind.WRONG_TYPE, f"{column} must be an array, this is {type(value).__name__}")
     if not value:
-        raise RowProblem(f"{column} is empty")
+        raise RowProblem(Kind.EMPTY, f"{column} is empty")
     return list(enumerate(value, start=1))
 
 
 def _message(value: Any, role: str, content: str, number: int) -> dict[str, str]:
     if not isinstance(value, dict) or role not in value or content not in value:
-        raise RowProblem(f"message {number} must be an object with {role!r} and {content!r}")
+        raise RowProblem(Kind.WRONG_TYPE, f"message {number} must be an object with {role!r} and {content!r}")
     return {"role": str(value[role]), "content": _text(value[content], f"{content} of message {number}")}
 
 
@@ -199,27 +218,31 @@ def _checked(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     for number, message in enumerate(messages, start=1):
         role = message["role"]
         if role not in ROLES:
-            raise RowProblem(f"message {number} has the unknown role {role!r}; known are {', '.join(ROLES)}")
+            raise RowProblem(
+                Kind.UNKNOWN_ROLE, f"message {number} has the unknown role {role!r}; known are {', '.join(ROLES)}"
+            )
         if role == "system" and number > 1:
-            raise RowProblem(f"message {number} is a system message; it may only be the first")
+            raise RowProblem(Kind.TURNS, f"message {number} is a system message; it may only be the first")
     turns = [message["role"] for message in messages if message["role"] != "system"]
     if "assistant" not in turns:
-        raise RowProblem("no assistant message, so there is nothing to learn")
+        raise RowProblem(Kind.NOTHING_TO_LEARN, "no assistant message, so there is nothing to learn")
     if turns[0] != "user":
-        raise RowProblem("the first message after the system message must be the user's")
+        raise RowProblem(Kind.TURNS, "the first message after the system message must be the user's")
     for number, (before, after) in enumerate(itertools.pairwise(turns), start=2):
         if before == after:
-            raise RowProblem(f"two {after} messages in a row (turn {number}); user and assistant must alternate")
+            raise RowProblem(
+                Kind.TURNS, f"two {after} messages in a row (turn {number}); user and assistant must alternate"
+            )
     if turns[-1] != "assistant":
-        raise RowProblem("the last message must be the assistant's")
+        raise RowProblem(Kind.NOTHING_TO_LEARN, "the last message must be the assistant's")
     return messages
 
 
 def _text(value: Any, what: str) -> str:
     if value is None:
-        raise RowProblem(f"{what} is null")
+        raise RowProblem(Kind.NULL, f"{what} is null")
     if not isinstance(value, str):
-        raise RowProblem(f"{what} must be a string, this is {type(value).__name__}")
+        raise RowProblem(Kind.WRONG_TYPE, f"{what} must be a string, this is {type(value).__name__}")
     if not value.strip():
-        raise RowProblem(f"{what} is empty")
+        raise RowProblem(Kind.EMPTY, f"{what} is empty")
     return value

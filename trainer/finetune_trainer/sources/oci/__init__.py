@@ -1,0 +1,1 @@
+"""Images and artifacts of registries; `files.download` is the entry."""
