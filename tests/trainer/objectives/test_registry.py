@@ -1,9 +1,9 @@
 import pytest
 from finetune_trainer.contract import FailureReason
 from finetune_trainer.data.formats import FORMATS_BY_TASK
-from finetune_trainer.failures import TrainerFailure
-from finetune_trainer.heads import Family, family
+from finetune_trainer.models.heads import Family, family
 from finetune_trainer.objectives.registry import OBJECTIVES, find
+from finetune_trainer.process.failures import TrainerFailure
 
 FAMILIES = {
     "bert": ({"model_type": "bert"}, Family.ENCODER),

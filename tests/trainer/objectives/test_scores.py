@@ -28,15 +28,22 @@ def test_names_count_whole(truth, found, want_f1, want_precision, want_recall): 
     assert (score["f1"], score["precision"], score["recall"]) == pytest.approx((want_f1, want_precision, want_recall))
 
 
+WORDS = ("exact-match", "f1", "rouge-l")
 ANSWERS = {
-    "equal": ("the cat", "the cat", 1.0, 1.0),
-    "articles, case and points do not matter": ("The cat.", "a Cat", 1.0, 1.0),
-    "one word of two": ("black cat", "cat", 0.0, 2 / 3),
-    "another": ("cat", "dog", 0.0, 0.0),
-    "none": ("cat", "", 0.0, 0.0),
+    "equal": ("the cat", "the cat", 1.0, 1.0, 1.0),
+    "articles, case and points do not matter to a match": ("The cat.", "a Cat", 1.0, 1.0, 0.5),
+    "one word of two": ("black cat", "cat", 0.0, 2 / 3, 2 / 3),
+    "the same words in another order": ("one two three", "three two one", 0.0, 1.0, 1 / 3),
+    "words between are passed over": ("one two three", "one more two and three", 0.0, 0.75, 0.75),
+    "another": ("cat", "dog", 0.0, 0.0, 0.0),
+    "none": ("cat", "", 0.0, 0.0, 0.0),
 }
 
 
-@pytest.mark.parametrize(("truth", "answer", "want_match", "want_f1"), ANSWERS.values(), ids=ANSWERS)
-def test_answers_are_compared_by_their_words(truth, answer, want_match, want_f1):
-    assert scores.answers([truth], [answer]) == pytest.approx({"exactMatch": want_match, "f1": want_f1})
+@pytest.mark.parametrize(("truth", "answer", "match", "f1", "rouge"), ANSWERS.values(), ids=ANSWERS)
+def test_answers_are_compared_by_their_words(truth, answer, match, f1, rouge):  # noqa: PLR0917
+    assert scores.texts([truth], [answer], WORDS) == pytest.approx({"exact-match": match, "f1": f1, "rouge-l": rouge})
+
+
+def test_only_what_is_wanted_is_computed():
+    assert set(scores.texts(["a cat"], ["a cat"], ("rouge-l", "loss"))) == {"rouge-l"}

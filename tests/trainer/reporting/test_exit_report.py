@@ -14,16 +14,23 @@ FAILED = ExitReport(outcome=Outcome.FAILED, reason=FailureReason.DATA_INVALID, m
 
 
 def test_it_lies_in_the_termination_message_and_beside_the_artifacts(tmp_path):
-    write(FAILED, termination_log=tmp_path / "log", output=tmp_path / "output")
-    for place in (tmp_path / "log", tmp_path / "output" / "report.json"):
+    folders = (tmp_path / "output", tmp_path / "copy")
+    write(FAILED, termination_log=tmp_path / "log", folders=folders)
+    for place in (tmp_path / "log", *(folder / "report.json" for folder in folders)):
         assert from_json(ExitReport, place.read_text()) == FAILED
+
+
+def test_beside_the_artifacts_there_is_room_for_the_whole_document(tmp_path):
+    write(FAILED, termination_log=tmp_path / "log", folders=[tmp_path], document="{}")
+    assert (tmp_path / "report.json").read_text() == "{}"
+    assert from_json(ExitReport, (tmp_path / "log").read_text()) == FAILED
 
 
 def test_a_place_that_cannot_be_written_does_not_hide_the_other(tmp_path):
     (tmp_path / "file").touch()
-    write(FAILED, termination_log=tmp_path / "log", output=tmp_path / "file" / "output")
+    write(FAILED, termination_log=tmp_path / "log", folders=[tmp_path / "file" / "output"])
     assert from_json(ExitReport, (tmp_path / "log").read_text()) == FAILED
-    write(FAILED, termination_log=Path("/proc/nowhere"), output=tmp_path / "output")
+    write(FAILED, termination_log=Path("/proc/nowhere"), folders=[tmp_path / "output"])
     assert (tmp_path / "output" / "report.json").exists()
 
 

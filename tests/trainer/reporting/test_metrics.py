@@ -1,8 +1,12 @@
 import math
 
 import pytest
-from finetune_trainer.contract import JobIdentity
-from finetune_trainer.reporting.metrics import COUNTERS, GAUGES, Metrics
+from finetune_trainer.contract import TRAINER_METRICS, JobIdentity, Kind
+from finetune_trainer.reporting.metrics import Metrics
+
+GAUGES = [metric for metric in TRAINER_METRICS if metric.kind is Kind.GAUGE]
+COUNTERS = [metric for metric in TRAINER_METRICS if metric.kind is Kind.COUNTER]
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 @pytest.fixture
@@ -10,31 +14,70 @@ def metrics():
     return Metrics(JobIdentity(namespace="default", name="reviews", uid="u", attempt=2))
 
 
-def test_every_series_carries_the_job_and_the_attempt(metrics):
-    metrics.set("finetune_job_loss", 0.5)
+def text(metrics, accept=""):
+    return metrics.exposition(accept)[0].decode()
+
+
+def fill(metrics):
+    for metric in GAUGES:
+        metrics.set(metric.name, 1.0, *(["0"] if "gpu" in metric.label_names else []))
     metrics.observe_step(0.2)
-    series = [line for line in metrics.text().decode().splitlines() if not line.startswith("#")]
+    metrics.lap("data")
+
+
+def test_every_series_of_ours_carries_the_job_and_the_attempt(metrics):
+    fill(metrics)
+    series = [line for line in text(metrics).splitlines() if line.startswith("finetune_")]
     want = 'attempt="2",finetunejob="reviews"'
+    assert len(series) > 30
     assert [line for line in series if want not in line or 'namespace="default"' not in line] == []
 
 
 def test_all_of_the_table_is_served(metrics):
-    for name in GAUGES:
-        metrics.set(name, 1.0)
-    text = metrics.text().decode()
-    for name in (*GAUGES, *(f"{name}_total" for name in COUNTERS), "finetune_training_step_seconds_bucket"):
-        assert f"\n{name}{{" in text
+    fill(metrics)
+    told = text(metrics)
+    for metric in TRAINER_METRICS:
+        name = f"{metric.name}_bucket" if metric.kind is Kind.HISTOGRAM else metric.name
+        assert f"\n{name}{{" in told
+
+
+def test_counters_are_there_at_0_before_anything_happens(metrics):
+    for metric in COUNTERS:
+        assert f"\n{metric.name}{{" in text(metrics)
     for result in ("succeeded", "failed"):
-        assert f'result="{result}"}} 0.0' in text
+        assert f'result="{result}"}} 0.0' in text(metrics)
+
+
+def test_gauges_are_absent_until_they_are_known(metrics):
+    assert "\nfinetune_job_loss{" not in text(metrics)
+    assert "\nfinetune_job_peak_flops{" not in text(metrics)
+
+
+def test_the_process_itself_is_measured(metrics):
+    assert "\nprocess_resident_memory_bytes " in text(metrics)
 
 
 def test_a_number_that_is_not_finite_leaves_the_last_one(metrics):
     metrics.set("finetune_job_loss", 0.5)
     metrics.set("finetune_job_loss", math.nan)
     metrics.set("finetune_job_loss", None)
-    assert 'namespace="default"} 0.5' in metrics.text().decode()
+    assert 'namespace="default"} 0.5' in text(metrics)
 
 
-def test_checkpoints_are_counted_by_result(metrics):
+def test_a_counter_goes_by_its_name_with_and_without_its_ending(metrics):
+    metrics.add("finetune_training_nonfinite_steps")
+    metrics.add("finetune_training_nonfinite_steps_total")
+    assert 'finetune_training_nonfinite_steps_total{attempt="2",finetunejob="reviews",namespace="default"} 2.0' in text(
+        metrics
+    )
+
+
+def test_a_checkpoint_is_counted_by_result_and_as_a_phase(metrics):
     metrics.count_checkpoint("failed")
-    assert 'result="failed"} 1.0' in metrics.text().decode()
+    told = text(metrics)
+    assert 'result="failed"} 1.0' in told
+    assert 'phase_seconds_count{attempt="2",finetunejob="reviews",namespace="default",phase="checkpoint"} 1.0' in told
+
+
+def test_openmetrics_is_spoken_to_those_who_ask_for_it(metrics):
+    assert text(metrics, OPENMETRICS).endswith("# EOF\n")

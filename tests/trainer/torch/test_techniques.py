@@ -1,6 +1,9 @@
 """Every technique on real models: what learns, what is delivered, what plain PEFT makes of it."""
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,10 +58,10 @@ class Adapted:
         self.before = self.logits(self.base)
 
     def load(self):
-        from finetune_trainer import models
+        from finetune_trainer.models import loading
 
         labels = () if self.chat else ("negative", "positive")
-        return models.load(self.run, self.head, labels).model.eval()
+        return loading.load(self.run, self.head, labels).model.eval()
 
     @property
     def head(self):
@@ -113,7 +116,7 @@ def test_an_adapter_learns_and_plain_peft_reads_and_merges_it(adapt, tmp_path, t
     import peft
 
     if (task, name) in NOT_HERE:
-        from finetune_trainer.failures import TrainerFailure
+        from finetune_trainer.process.failures import TrainerFailure
 
         with pytest.raises(TrainerFailure, match=NOT_HERE[task, name]):
             adapt(task, TECHNIQUES[name])
@@ -232,10 +235,17 @@ BAD_TECHNIQUES = {
         with_lora(method="qlora", variant="orthogonal"),
         "orthogonal cannot start from quantized weights",
     ),
-    "eva": (with_lora(variant="eva"), "eva needs a pass over the data before training; take pissa or olora"),
     "loftq without quantization": (
         with_lora(variant="loftq"),
         "loftq makes up for nf4 weights under method qlora only",
+    ),
+    "prompts in ONNX": (
+        lambda run: with_peft("prompt-tuning")(replace(run, output=replace(run.output, formats=("onnx",)))),
+        "output.formats: onnx: prompt-tuning learns an input of the model",
+    ),
+    "a format that is none": (
+        lambda run: replace(run, output=replace(run.output, formats=("gguf",))),
+        "output.formats: gguf is not known to this trainer: adapter, merged, onnx",
     ),
     "loftq that shall be merged": (merged(with_lora(method="qlora", variant="loftq")), "set adapter"),
     "a whole layer that is not there": (
@@ -256,30 +266,153 @@ def test_a_technique_that_cannot_work_is_refused_with_the_way_out(a_small_run, c
     assert want_words in report.message
 
 
-WHOLE_RUNS = {
+FAMILIES = {
+    "full": TechniqueSettings(method="full", lora=None, quantization=None),
+    "lora": lora_of(),
+    "lora as pissa": lora_of(variant="pissa"),
+    "lora as eva": lora_of(variant="eva"),
     "dora": lora_of("dora"),
+    "qlora": lora_of("qlora"),
+    "qlora as olora": lora_of("qlora", variant="olora"),
+    "qlora as loftq": lora_of("qlora", variant="loftq"),
+    "qlora with the whole head": lora_of("qlora", modules_to_save=("lm_head",)),
     "qdora": lora_of("qdora"),
     "adalora": peft_of("adalora", tinit=1, tfinal=1),
-    "prefix-tuning": peft_of("prefix-tuning"),
-    "qlora as olora": lora_of("qlora", variant="olora"),
-    "qlora with the whole head": lora_of("qlora", modules_to_save=("lm_head",)),
-    "qlora as loftq": lora_of("qlora", variant="loftq"),
+    **{
+        kind: peft_of(kind)
+        for kind in (
+            "ia3",
+            "ln-tuning",
+            "loha",
+            "oft",
+            "p-tuning",
+            "prefix-tuning",
+            "prompt-tuning",
+            "trainable-tokens",
+        )
+    },
+}
+
+RELOAD = """
+import json, sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+base, rows, length, *folders = sys.argv[1:]
+rows = [json.loads(line)["messages"] for line in open(rows)]
+nf4 = BitsAndBytesConfig(
+    load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, llm_int8_skip_modules=["lm_head"]
+)
+losses = {}
+for folder in folders:
+    if folder.endswith("/model"):
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    else:
+        config = {"quantization_config": nf4, "device_map": {"": "cpu"}} if "/q" in folder else {}
+        plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, **config)
+        model = PeftModel.from_pretrained(plain, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    total = count = 0
+    for messages in rows:
+        read = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
+        ids, learnt = read["input_ids"][: int(length)], read["assistant_masks"][: int(length)]
+        with torch.no_grad():
+            logits = model.eval()(input_ids=torch.tensor([ids])).logits[0][-len(ids):]
+        wanted = torch.tensor(ids[1:])[torch.tensor(learnt[1:]).bool()]
+        guesses = logits[:-1][torch.tensor(learnt[1:]).bool()]
+        total += torch.nn.functional.cross_entropy(guesses, wanted, reduction="sum").item()
+        count += len(wanted)
+    losses[folder] = total / count
+print(json.dumps(losses))
+"""
+
+
+def test_every_family_trains_and_gives_the_reported_loss_in_a_fresh_process(a_small_run, carry_out, samples, tmp_path):
+    lines = (samples / "datasets/python-docs-chat.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    held_out = tmp_path / "held-out.jsonl"
+    held_out.write_text("".join(lines[-8:]), encoding="utf-8")  # one batch, so that its mean is that over all tokens
+    reported = {}
+    for name, technique in FAMILIES.items():
+        run = a_small_run(task="chat", rows=40, training__max_steps=3, training__learning_rate=1e-2)
+        output = tmp_path / name.replace(" ", "-")
+        run = replace(
+            run,
+            technique=technique,
+            job=replace(run.job, uid=name),
+            dataset=replace(run.dataset, validation_path=str(held_out)),
+            output=replace(run.output, directory=str(output)),
+        )
+        code, report = carry_out(run)
+        assert (code, report.step, name) == (ExitCode.SUCCEEDED, 3, name)
+        assert report.metrics_after["loss"] != report.metrics_before["loss"]
+        reported[str(output / report.artifacts[0].path)] = report.metrics_after["loss"]
+    arguments = [run.model.path, str(held_out), str(run.training.sequence_length), *reported]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", RELOAD, *arguments], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx(reported, abs=2e-4)
+
+
+def test_an_adapter_of_another_job_is_taken_up(a_small_run, carry_out, tmp_path):
+    for name, technique in {"lora": lora_of("dora"), "prompts": peft_of("prompt-tuning")}.items():
+        run = replace(
+            a_small_run(task="chat", rows=40, training__max_steps=2, training__learning_rate=1e-2), technique=technique
+        )
+        run = replace(run, job=replace(run.job, uid=name))
+        _code, first = carry_out(run)
+        adapter = tmp_path / name
+        (Path(run.output.directory) / "adapter").rename(adapter)
+        again = replace(run, job=replace(run.job, uid=f"{name}-2"), model=replace(run.model, adapter=str(adapter)))
+        code, second = carry_out(again)
+        assert (code, second.metrics_before) == (ExitCode.SUCCEEDED, first.metrics_after)
+        assert second.metrics_after["loss"] < second.metrics_before["loss"]
+
+
+OTHER_ADAPTERS = {
+    "of another rank": (lambda run: replace(run, technique=lora_of(rank=4)), "was made with r=8, this job asks for 4"),
+    "for other layers": (
+        lambda run: replace(run, technique=lora_of(target_modules=("o_proj",))),
+        "was made with target_modules=",
+    ),
+    "of another kind": (lambda run: replace(run, technique=peft_of("ia3")), "this job asks for IA3"),
+    "for the whole model": (lambda run: replace(run, technique=FAMILIES["full"]), "method full has no adapter"),
+    "whose network is lost": (lambda run: replace(run, technique=peft_of("p-tuning")), "take prompt-tuning or lora"),
+    "of another model": (lambda run: replace(run, model=replace(run.model, name="other")), "is of tiny-phi3, this job"),
+    "that is not there": (
+        lambda run: replace(run, model=replace(run.model, adapter="/nowhere")),
+        "/nowhere holds no adapter",
+    ),
 }
 
 
-@pytest.mark.parametrize("technique", WHOLE_RUNS.values(), ids=WHOLE_RUNS)
-def test_the_recipe_runs_with_it(a_small_run, carry_out, technique):
-    mergeable = technique.peft is None and technique.lora.variant != "loftq"
-    run = a_small_run(
-        task="chat",
-        rows=40,
-        training__max_steps=3,
-        training__learning_rate=1e-2,
-        output__formats=("adapter", *(("merged",) if mergeable else ())),
-    )
-    code, report = carry_out(replace(run, technique=technique))
-    assert (code, report.step) == (ExitCode.SUCCEEDED, 3)
-    assert report.metrics_after["loss"] != report.metrics_before["loss"]
+def test_an_adapter_that_does_not_fit_is_refused_with_what_differs(a_small_run, tmp_path):
+    from finetune_trainer.adapters import registry
+    from finetune_trainer.models import loading
+    from finetune_trainer.process.failures import TrainerFailure
+
+    run = replace(a_small_run(task="chat", rows=4), technique=lora_of())
+    registry.attach(loading.load(run, "causal-lm", ()).model, run, "causal-lm").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text(encoding="utf-8"))
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "tiny-phi3"}))
+    run = replace(run, model=replace(run.model, adapter=str(tmp_path)))
+    for spoil, want_words in OTHER_ADAPTERS.values():
+        spoilt = spoil(run)
+        with pytest.raises(TrainerFailure, match=re.escape(want_words)):
+            registry.attach(loading.load(spoilt, "causal-lm", ()).model, spoilt, "causal-lm")
+
+
+@pytest.mark.parametrize("kind", list(PeftType))
+def test_the_planner_knows_the_options_of_the_library(kind):
+    from finetune_trainer.adapters import options, peft_types
+
+    assert catalog.peft_options()[kind] == set(options.known(peft_types.KINDS[kind.value].config))
+
+
+@pytest.mark.parametrize("task", ["text-classification", "translation", "preference"])
+def test_eva_looks_at_the_rows_of_any_task(a_small_run, carry_out, task):
+    run = a_small_run(task=task, rows=40, training__max_steps=1)
+    code, report = carry_out(replace(run, technique=lora_of(variant="eva")))
+    assert (code, report.step) == (ExitCode.SUCCEEDED, 1)
 
 
 def test_magnitudes_of_dora_stay_in_fp32_beside_bf16_and_quantized_weights(a_small_run, carry_out):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from finetune_trainer.adapters import attaching, targets
+from finetune_trainer.adapters import attaching, eva, targets
 from finetune_trainer.contract import FailureReason, LoraSettings, TechniqueSettings
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.process.failures import TrainerFailure
 
 WITH_MAGNITUDES = ("dora", "qdora")
 
@@ -28,9 +28,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "orthogonal": {"init_lora_weights": "orthogonal"},
     "pissa": {"init_lora_weights": "pissa"},
     "olora": {"init_lora_weights": "olora"},
+    "eva": eva.CONFIG,  # which starts like LoRA until it has seen the rows
     "loftq": {},  # starts like LoRA and is then moved by what quantization lost
 }
-REFUSED_VARIANTS: Mapping[str, str] = {"eva": "needs a pass over the data before training; take pissa or olora"}
 
 
 def attach(model: Any, technique: TechniqueSettings, head: str) -> Any:
@@ -59,8 +59,7 @@ def attach(model: Any, technique: TechniqueSettings, head: str) -> Any:
 def _check_variant(technique: TechniqueSettings, variant: str) -> None:
     path, stored = "technique.lora.variant", technique.quantization
     if variant not in VARIANTS:
-        why = REFUSED_VARIANTS.get(variant, f"is not known to this trainer: {', '.join(VARIANTS)}")
-        raise _refused(f"{path}: {variant} {why}")
+        raise _refused(f"{path}: {variant} is not known to this trainer: {', '.join(VARIANTS)}")
     if variant == "loftq" and (technique.method != "qlora" or stored is None or stored.type != "nf4"):
         raise _refused(f"{path}: loftq makes up for nf4 weights under method qlora only; set olora, or those")
     if variant in {"orthogonal", "pissa"} and stored is not None:

@@ -15,7 +15,7 @@ from typing import Any
 import peft
 
 from finetune_trainer.contract import FailureReason
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.process.failures import TrainerFailure
 
 PATH = "technique.peft.options"
 SCALARS = (bool, int, float, str)

@@ -11,8 +11,8 @@ from typing import Any
 
 from finetune_trainer.adapters import adalora, attaching, options, targets
 from finetune_trainer.contract import FailureReason, PeftSettings, TechniqueSettings
-from finetune_trainer.failures import TrainerFailure
-from finetune_trainer.heads import NEW_HEADS, QUESTION_ANSWERING, SEQUENCE_CLASSIFICATION, TOKEN_CLASSIFICATION
+from finetune_trainer.models.heads import NEW_HEADS, QUESTION_ANSWERING, SEQUENCE_CLASSIFICATION, TOKEN_CLASSIFICATION
+from finetune_trainer.process.failures import TrainerFailure
 
 PROMPTS = ("prompt-tuning", "prefix-tuning", "p-tuning")
 """Adapters that are input of the model, not weights."""

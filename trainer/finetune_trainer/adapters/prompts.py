@@ -36,17 +36,23 @@ def left_out(model: Any) -> Iterator[None]:
         del model.get_base_model
 
 
+def take(model: Any, checkpoint: Path) -> None:
+    """Take the encoder's weights from a checkpoint."""
+    model.prompt_encoder.load_state_dict(load_file(checkpoint / FILE))
+
+
 class KeepPrompts(TrainerCallback):  # type: ignore[misc]
     """Saves the whole prompt encoder beside each checkpoint, and takes it from the one a run goes on from."""
 
     def __init__(self, model: Any, resumed: Path | None) -> None:
+        self._model = model
         self._encoder = model.prompt_encoder
         self._resumed = resumed
 
     def on_train_begin(self, _args: Any, _state: Any, _control: Any, **_more: Any) -> None:
         """Take the encoder's weights from the checkpoint."""
         if self._resumed is not None:
-            self._encoder.load_state_dict(load_file(self._resumed / FILE))
+            take(self._model, self._resumed)
 
     def on_save(self, args: Any, state: Any, _control: Any, **_more: Any) -> None:
         """Save them into the checkpoint that was just written."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from finetune_trainer.adapters import lora
 from finetune_trainer.contract import FailureReason, TechniqueSettings
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.process.failures import TrainerFailure
 
 
 def attach(model: Any, technique: TechniqueSettings, head: str) -> Any:

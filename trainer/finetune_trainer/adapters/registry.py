@@ -6,13 +6,13 @@ Not here: how one works (its own module).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from finetune_trainer.adapters import adalora, full, lora, peft_types, prompts, qlora
+from finetune_trainer.adapters import adalora, attaching, eva, full, lora, peft_types, prompts, qlora
 from finetune_trainer.contract import FailureReason, TechniqueSettings, TrainerRun
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.process.failures import TrainerFailure
 
 METHODS: Mapping[str, Callable[[Any, TechniqueSettings, str], Any]] = {
     "full": full.attach,
@@ -39,38 +39,46 @@ def attach(model: Any, run: TrainerRun, head: str) -> Any:
     if method is None:
         message = f"technique.method {technique.method!r} is not supported by this trainer: {', '.join(METHODS)}"
         raise TrainerFailure(FailureReason.INVALID_RUN, message)
-    if "merged" in run.output.formats and (reason := _unmergeable(technique)):
-        raise TrainerFailure(FailureReason.INVALID_RUN, f"output.formats: merged: {reason}; set adapter")
     if run.training.gradient_checkpointing and technique.peft and technique.peft.type == "prefix-tuning":
         message = "training.gradientCheckpointing: it throws away the keys and values of prefix-tuning; set false"
         raise TrainerFailure(FailureReason.INVALID_RUN, message)
     adapted = method(model, technique, head)
+    if run.model.adapter:
+        attaching.take_up(adapted, run)
     trainable, total = parameters(adapted)
     name = technique.peft.type if technique.peft else technique.method
     print(f"{name}: {trainable:,} of {total:,} parameters are trained ({trainable / total:.2%})")
     return adapted
 
 
-def _unmergeable(technique: TechniqueSettings) -> str | None:
-    """Tell why the adapter cannot become part of the weights, before a run is spent on it."""
-    if technique.peft and technique.peft.type in peft_types.PROMPTS:
-        return f"{technique.peft.type} learns an input of the model, which is no weight"
-    if technique.lora and technique.lora.variant == "loftq":
-        return "loftq makes up for what quantization lost, which unquantized weights have"
-    return None
+def begin(model: Any, technique: TechniqueSettings, batches: Iterable[Any]) -> None:
+    """Let an adapter that starts from the rows look at them, before the first step of a run."""
+    if technique.lora and technique.lora.variant == "eva":
+        eva.begin(model, batches)
 
 
 def callbacks(model: Any, resumed: Path | None) -> list[Any]:
     """Make what an adapter must do between steps; `resumed` is the checkpoint that the run goes on from."""
     kind = _peft_type(model)
     if kind == "ADALORA":
-        return [adalora.AllocateRanks(model)]
+        return [adalora.AllocateRanks(model, resumed)]
     return [prompts.KeepPrompts(model, resumed)] if kind in PROMPTS else []
 
 
+def restore(model: Any, checkpoint: Path) -> None:
+    """Take from a checkpoint what PEFT leaves out of it."""
+    if _peft_type(model) in PROMPTS:
+        prompts.take(model, checkpoint)
+
+
 def untouched(model: Any) -> contextlib.AbstractContextManager[Any]:
-    """Show the model as it came, for as long as the context lasts, where the adapter starts from noise."""
+    """Show the model as it came, for as long as the context lasts, where the adapter starts from noise.
+
+    An adapter that was taken up from another job is part of what came.
+    """
     kind = _peft_type(model)
+    if getattr(model, "taken_up", False):
+        return contextlib.nullcontext()
     if kind in PROMPTS:
         return prompts.left_out(model)
     return model.disable_adapter() if kind in NOISY else contextlib.nullcontext()

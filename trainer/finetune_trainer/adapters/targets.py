@@ -16,7 +16,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from finetune_trainer.contract import FailureReason
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.process.failures import TrainerFailure
 
 ALL_LINEAR = "all-linear"
 OUTPUT_HEADS = ("lm_head", "classifier", "score", "qa_outputs")

@@ -7,7 +7,7 @@ Not here: settings of one objective alone (its own module).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ import torch
 
 from finetune_trainer.contract import FailureReason, TrainerRun
 from finetune_trainer.data.load import Data
+from finetune_trainer.data.prepared import Preparation
 from finetune_trainer.data.rows import Example
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.distributed import engines
+from finetune_trainer.process.failures import TrainerFailure
 from finetune_trainer.training.checkpoints import STAGING
 
 
@@ -29,6 +31,13 @@ class Ingredients:
     model: Any
     tokenizer: Any
     data: Data
+    note: Callable[..., None] = lambda **_facts: None
+    """Gets what is found out about the data while it becomes tokens, as `dataset`."""
+
+
+def prepare(ingredients: Ingredients) -> Preparation:
+    """Give what turns this run's examples into rows of tokens."""
+    return Preparation(ingredients.run, ingredients.data, ingredients.tokenizer, ingredients.note)
 
 
 def arguments(run: TrainerRun) -> dict[str, Any]:
@@ -44,8 +53,8 @@ def arguments(run: TrainerRun) -> dict[str, Any]:
         "gradient_accumulation_steps": training.gradient_accumulation_steps,
         "gradient_checkpointing": training.gradient_checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False},  # the one that works with frozen inputs
-        "bf16": training.precision == "bf16",
-        "use_cpu": not torch.cuda.is_available(),
+        "bf16": training.precision in {"bf16", "bf16-mixed"},
+        "fp16": training.precision == "fp16",
         "optim": training.optimizer,
         "lr_scheduler_type": training.scheduler,
         "warmup_steps": training.warmup_steps,
@@ -59,12 +68,23 @@ def arguments(run: TrainerRun) -> dict[str, Any]:
         "report_to": [],
         "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        **engines.arguments(run),
     }
 
 
-def by_length(examples: Sequence[Example]) -> list[Example]:
+def by_length(examples: Iterable[Example]) -> list[Example]:
     """Sort held-out rows, so that a batch of them has little padding."""
     return sorted(examples, key=lambda example: len(str(example)))
+
+
+def averaging(trainer: Any) -> Any:
+    """Have a trainer average over the micro-batches of a step, for models whose loss is a mean over their micro-batch.
+
+    transformers takes a forward pass with open keyword arguments for one that divides by the items of the whole step,
+    and then only adds up: with four micro-batches losses and gradients were four times too large.
+    """
+    trainer.model_accepts_loss_kwargs = False
+    return trainer
 
 
 def learn_in_fp32(model: Any) -> None:
@@ -76,12 +96,6 @@ def learn_in_fp32(model: Any) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-
-
-def tell_cut(count: int, total: int, length: int) -> None:
-    """Say how many rows are longer than the sequence length, since their ends are not learnt."""
-    if count:
-        print(f"warning: {count} of {total} rows are longer than {length} tokens and are cut there")
 
 
 def tell_lost(before: int, after: int, length: int) -> None:

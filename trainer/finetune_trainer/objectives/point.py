@@ -8,22 +8,25 @@ Not here: answers that stand in no context (`data/checks.py` refuses them), answ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
 from finetune_trainer.contract import FailureReason
+from finetune_trainer.data.prepared import LEARNS, LENGTH, whole_length
 from finetune_trainer.data.rows import Example
-from finetune_trainer.failures import TrainerFailure
-from finetune_trainer.objectives import scores
-from finetune_trainer.objectives.arguments import Ingredients, arguments, by_length, make_arguments, tell_lost
+from finetune_trainer.data.token_store import Row
+from finetune_trainer.objectives import measures, scores
+from finetune_trainer.objectives.arguments import Ingredients, arguments, averaging, by_length, make_arguments, prepare
+from finetune_trainer.process.failures import TrainerFailure
 
 LONGEST_ANSWER = 60
 """Tokens of an answer; without a limit, a stray start and end far apart make one of the whole context."""
 
 Offsets = list[tuple[int, int] | None]
+OFFSETS = "offsets"
+"""The column of a row that says where its tokens stand in the context; not for the model."""
 
 
 def build(ingredients: Ingredients) -> Trainer:
@@ -33,38 +36,36 @@ def build(ingredients: Ingredients) -> Trainer:
         message = f"{run.model.name} has no fast tokenizer, which alone tells the words that its tokens come from"
         raise TrainerFailure(FailureReason.INVALID_RUN, message)
     length, held_out = run.training.sequence_length, by_length(data.validation)
-    learnt = [row for row, _offsets, whole in (_row(each, tokenizer, length) for each in data.training) if whole]
-    measured = [_row(each, tokenizer, length) for each in held_out]
-    tell_lost(len(data.training), len(learnt), length)
+    wanted = measures.chosen(run, "point")
+    tokens = prepare(ingredients)
+    learnt = tokens.training(lambda examples: (_row(each, tokenizer, length) for each in examples))
+    measured = tokens.held_out(held_out, lambda examples: (_row(each, tokenizer, length) for each in examples))
 
     def measure(prediction: Any) -> dict[str, float]:
         starts, ends = prediction.predictions[:2]
-        offsets = (offsets for _row, offsets, _whole in measured)
+        offsets = (row[OFFSETS] for row in measured)
         found = [_best(*row) for row in zip(held_out, offsets, starts, ends, strict=True)]
-        return scores.answers([example["answer"] for example in held_out], found)
+        return scores.texts([example["answer"] for example in held_out], found, wanted)
 
     values = arguments(run) | {"label_names": ["start_positions", "end_positions"]}
-    return Trainer(
-        model=ingredients.model,
-        args=make_arguments(TrainingArguments, values),
-        train_dataset=learnt,
-        eval_dataset=[row for row, _offsets, _whole in measured],
-        data_collator=DataCollatorWithPadding(tokenizer),
-        processing_class=tokenizer,
-        compute_metrics=measure,
+    return averaging(
+        Trainer(
+            model=ingredients.model,
+            args=make_arguments(TrainingArguments, values),
+            train_dataset=learnt.without(OFFSETS),
+            eval_dataset=measured.without(OFFSETS),
+            data_collator=DataCollatorWithPadding(tokenizer),
+            processing_class=tokenizer,
+            compute_metrics=measure,
+        )
     )
 
 
-def metrics(raw: Mapping[str, float]) -> dict[str, float]:
-    """Name the evaluation's numbers as the report does."""
-    found = {"exact-match": raw["eval_exactMatch"], "f1": raw["eval_f1"], "loss": raw["eval_loss"]}
-    return {name: round(value, 4) for name, value in found.items()}
-
-
-def _row(example: Example, tokenizer: Any, length: int) -> tuple[dict[str, Any], Offsets, bool]:
-    """Return a row for the model, where its context's tokens stand, and whether the whole answer is in it."""
+def _row(example: Example, tokenizer: Any, length: int) -> Row:
+    """Return a row for the model with where its context's tokens stand; it teaches where the whole answer is in it."""
+    question = _short(example["question"], tokenizer, length)
     encoded = tokenizer(
-        _short(example["question"], tokenizer, length),
+        question,
         example["context"],
         truncation="only_second",
         max_length=length,
@@ -78,7 +79,9 @@ def _row(example: Example, tokenizer: Any, length: int) -> tuple[dict[str, Any],
     inside = [n for n, place in enumerate(offsets) if place and place[0] < end and place[1] > start]
     whole = bool(inside) and (offsets[inside[-1]] or (0, 0))[1] >= end
     first, last = (inside[0], inside[-1]) if whole else (0, 0)
-    return {**encoded, "start_positions": first, "end_positions": last}, offsets, whole
+    row = {**encoded, "start_positions": first, "end_positions": last, OFFSETS: offsets}
+    full = whole_length(len(row["input_ids"]), length, tokenizer, question, example["context"])
+    return {**row, LENGTH: full, LEARNS: whole}
 
 
 def _short(question: str, tokenizer: Any, length: int) -> str:

@@ -7,24 +7,30 @@ Not here: checking the pairs (`data/rows.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from datasets import Dataset, disable_progress_bars
 from trl import DPOConfig, DPOTrainer
 
 from finetune_trainer.contract import FailureReason
+from finetune_trainer.data.lengths import Lengths, summed
+from finetune_trainer.data.library_rows import LibraryRows, row_lengths, sides
 from finetune_trainer.data.rows import Example
-from finetune_trainer.failures import TrainerFailure
+from finetune_trainer.data.token_store import Row
+from finetune_trainer.objectives import measures
 from finetune_trainer.objectives.arguments import (
     Ingredients,
     arguments,
     by_length,
     learn_in_fp32,
     make_arguments,
-    tell_cut,
+    prepare,
     tell_lost,
 )
+from finetune_trainer.process.failures import TrainerFailure
 
 REFERENCE = "ref"
 """TRL's name for the copy of the adapter that it compares with."""
@@ -32,23 +38,47 @@ REFERENCE = "ref"
 MOVES_THE_BASE = ("pissa", "olora", "loftq")
 """Starts of LoRA that are not zero, so that the model without the adapter is not the one that came."""
 
+PROMPT, ANSWERS = "prompt_ids", ("chosen_ids", "rejected_ids")
+REWARDS = ("accuracies", "margins")
 UNDECIDED = 0.5
 """Of two answers, a model that prefers neither picks the better one half of the time."""
 
 
-class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
-    """TRL's trainer, whose evaluation also returns the rewards that it only logs."""
+class PreferenceTrainer(measures.MeasuresMore, DPOTrainer):  # type: ignore[misc]
+    """TRL's trainer, whose evaluation also returns the rewards that it only logs, and whose rows are kept."""
 
-    def evaluate(self, *arguments: Any, **more: Any) -> dict[str, float]:
-        """Measure the held-out pairs."""
-        found: dict[str, float] = super().evaluate(*arguments, **more)
-        return {**self.state.log_history[-1], **found}
+    def __init__(self, *arguments: Any, sides: Mapping[str, LibraryRows], **more: Any) -> None:
+        self._sides = sides
+        super().__init__(*arguments, **more)
+
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
+        """Let TRL make a side's tokens, once in the life of a job."""
+        make = super()._prepare_dataset
+        if dataset_name not in self._sides:
+            return make(dataset, processing_class, args, dataset_name)
+
+        def prepared(rows: Dataset) -> tuple[Dataset, Lengths]:
+            uncut = copy.copy(args)
+            uncut.max_length = None
+            found = make(rows, processing_class, uncut, dataset_name).select_columns([PROMPT, *ANSWERS])
+            kept = found.filter(lambda row: len(row[PROMPT]) < args.max_length)  # as TRL does with a limit
+            longest = np.maximum(*(row_lengths(found, PROMPT, answer) for answer in ANSWERS))
+            return kept, summed(longest, args.max_length, unlearnable=len(found) - len(kept))
+
+        return self._sides[dataset_name].obtain(prepared)
+
+    def more(self, _loss: float) -> dict[str, float]:
+        """Return the share of pairs told apart, and by how much."""
+        found = self._metrics["eval"]  # emptied when it is logged, right after this
+        accuracy, margin = (sum(found[f"rewards/{name}"]) / len(found[f"rewards/{name}"]) for name in REWARDS)
+        return {"reward-accuracy": accuracy if round(margin, 6) else UNDECIDED, "reward-margin": margin}
 
 
 def build(ingredients: Ingredients) -> PreferenceTrainer:
     """Make the trainer; TRL tokenizes and cuts the pairs."""
     disable_progress_bars()
     run, data, tokenizer = ingredients.run, ingredients.data, ingredients.tokenizer
+    measures.chosen(run, "prefer")
     lora = run.technique.lora
     if lora and lora.variant in MOVES_THE_BASE:
         message = (
@@ -57,37 +87,24 @@ def build(ingredients: Ingredients) -> PreferenceTrainer:
         raise TrainerFailure(FailureReason.INVALID_RUN, message)
     length = run.training.sequence_length
     values = arguments(run) | {"max_length": length, "dataset_num_proc": None}
+
+    def shape(example: Example) -> Row:
+        return _with_template(example) if tokenizer.chat_template else _plain(example)
+
+    both = sides(prepare(ingredients), data, by_length(data.validation), shape)
     trainer = PreferenceTrainer(
         model=ingredients.model,
         args=make_arguments(DPOConfig, values),
-        train_dataset=_rows(data.training, tokenizer),
-        eval_dataset=_rows(by_length(data.validation), tokenizer),
+        train_dataset=both["train"].sample(),
+        eval_dataset=both["eval"].sample(),
         processing_class=tokenizer,
+        sides=both,
     )
     if REFERENCE in getattr(trainer.model, "peft_config", {}):
         trainer.model.delete_adapter(REFERENCE)  # it would be saved with the other one
     learn_in_fp32(trainer.model)
-    for before, kept in ((data.training, trainer.train_dataset), (data.validation, trainer.eval_dataset)):
-        tell_lost(len(before), len(kept), length)
-    longest = [
-        len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in trainer.train_dataset
-    ]
-    tell_cut(sum(tokens > length for tokens in longest), len(longest), length)
+    tell_lost(len(data.validation), len(trainer.eval_dataset), length)
     return trainer
-
-
-def metrics(raw: Mapping[str, float]) -> dict[str, float]:
-    """Name the evaluation's numbers as the report does."""
-    margin, accuracy = raw["eval_rewards/margins"], raw["eval_rewards/accuracies"]
-    return {
-        "reward-accuracy": round(accuracy if round(margin, 6) else UNDECIDED, 4),
-        "reward-margin": round(margin, 4),
-        "loss": round(raw["eval_loss"], 4),
-    }
-
-
-def _rows(examples: Sequence[Example], tokenizer: Any) -> Dataset:
-    return Dataset.from_list([_with_template(each) if tokenizer.chat_template else _plain(each) for each in examples])
 
 
 def _with_template(example: Example) -> dict[str, Any]:

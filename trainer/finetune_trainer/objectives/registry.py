@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from finetune_trainer import heads
 from finetune_trainer.contract import FailureReason, TrainerRun
-from finetune_trainer.failures import TrainerFailure
-from finetune_trainer.heads import Family
+from finetune_trainer.models import heads
+from finetune_trainer.models.heads import Family
+from finetune_trainer.objectives import measures
+from finetune_trainer.process.failures import TrainerFailure
 
 QUANTIZED_OPTIMIZERS = ("8bit", "bnb", "paged")
 
@@ -35,8 +36,7 @@ class Objective:
 
     def metrics(self, raw: Mapping[str, float]) -> dict[str, float]:
         """Name the evaluation's numbers as the report does."""
-        name: Callable[[Mapping[str, float]], dict[str, float]] = importlib.import_module(self.module).metrics
-        return name(raw)
+        return measures.named(raw)
 
 
 def _objective(head: str, module: str, *libraries: str) -> Objective:
@@ -66,8 +66,19 @@ OBJECTIVES: Mapping[str, Mapping[Family, Objective]] = {
     "preference": {Family.DECODER: PREFERENCE},
 }
 
-OPTIONAL_LIBRARIES = ("bitsandbytes", "datasets", "scipy", "sklearn", "trl")
+OPTIONAL_LIBRARIES = ("bitsandbytes", "datasets", "deepspeed", "scipy", "sklearn", "trl")
 """What transformers, PEFT and accelerate import as soon as they find it."""
+
+
+def of(run: TrainerRun) -> Objective:
+    """Give the objective of a run, whose metrics are among those that it can measure.
+
+    Raises:
+        TrainerFailure: InvalidRun.
+    """
+    objective = find(run.task, heads.family(run.model))
+    measures.chosen(run, objective.module.rpartition(".")[2])
+    return objective
 
 
 def find(task: str, family: Family | None) -> Objective:
@@ -93,4 +104,6 @@ def unused_libraries(run: TrainerRun, objective: Objective) -> tuple[str, ...]:
     used = set(objective.libraries)
     if run.technique.quantization or any(word in run.training.optimizer for word in QUANTIZED_OPTIMIZERS):
         used.add("bitsandbytes")
+    if run.distribution.strategy == "deepspeed":
+        used.add("deepspeed")
     return tuple(name for name in OPTIONAL_LIBRARIES if name not in used)

@@ -7,61 +7,67 @@ Not here: models that continue one text (`sft.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import sacrebleu
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
+from finetune_trainer.data.prepared import LENGTH, whole_length
 from finetune_trainer.data.rows import Example, as_conversation
-from finetune_trainer.objectives import scores
-from finetune_trainer.objectives.arguments import Ingredients, arguments, by_length, make_arguments, tell_cut
+from finetune_trainer.data.token_store import Row
+from finetune_trainer.objectives import measures, scores
+from finetune_trainer.objectives.arguments import Ingredients, arguments, averaging, by_length, make_arguments, prepare
 
-NAMES = {"bleu": "bleu", "chrf": "chrf", "exactMatch": "exact-match", "f1": "f1", "loss": "loss"}
+
+class RewritingTrainer(measures.MeasuresMore, Seq2SeqTrainer):  # type: ignore[misc]
+    """The library's trainer, which also gives the perplexity if that is wanted."""
+
+    def __init__(self, *arguments: Any, wanted: Sequence[str], **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._wanted = wanted
+
+    def more(self, loss: float) -> dict[str, float]:
+        """Return the perplexity."""
+        return measures.only(self._wanted, {"perplexity": measures.perplexity(loss)})
 
 
-def build(ingredients: Ingredients) -> Seq2SeqTrainer:
+def build(ingredients: Ingredients) -> RewritingTrainer:
     """Tokenize both sides and make the trainer."""
     run, data, tokenizer = ingredients.run, ingredients.data, ingredients.tokenizer
-    length, held_out = run.training.sequence_length, [_sides(each) for each in by_length(data.validation)]
-    rows = _tokenized([_sides(each) for each in data.training], tokenizer, length)
-    tell_cut(sum(max(len(row["input_ids"]), len(row["labels"])) >= length for row in rows), len(rows), length)
-    measured = _tokenized(held_out, tokenizer, length)
+    length, examples = run.training.sequence_length, by_length(data.validation)
+    held_out = [_sides(each) for each in examples]
+    wanted = measures.chosen(run, "rewrite")
+    writes = bool(set(wanted) & set(measures.OF_TEXTS))
+    tokens = prepare(ingredients)
+
+    def make(examples: Sequence[Example]) -> Iterator[Row]:
+        return _tokenized([_sides(each) for each in examples], tokenizer, length)
+
+    rows = tokens.training(make)
     values = arguments(run) | {
-        "predict_with_generate": True,
-        "generation_max_length": max(len(row["labels"]) for row in rows) + 1,
+        "predict_with_generate": writes,
+        "generation_max_length": rows.longest("labels") + 1,
         "generation_num_beams": 1,
     }
 
     def measure(prediction: Any) -> dict[str, float]:
         tokens = np.where(prediction.predictions < 0, tokenizer.pad_token_id, prediction.predictions)
         written = [text.strip() for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
-        return _scores(run.task, [target for _source, target in held_out], written)
+        return scores.texts([target for _source, target in held_out], written, wanted)
 
-    return Seq2SeqTrainer(
-        model=ingredients.model,
-        args=make_arguments(Seq2SeqTrainingArguments, values),
-        train_dataset=rows,
-        eval_dataset=measured,
-        data_collator=DataCollatorForSeq2Seq(tokenizer, model=ingredients.model),
-        processing_class=tokenizer,
-        compute_metrics=measure,
+    return averaging(
+        RewritingTrainer(
+            model=ingredients.model,
+            args=make_arguments(Seq2SeqTrainingArguments, values),
+            train_dataset=rows,
+            eval_dataset=tokens.held_out(examples, make),
+            data_collator=DataCollatorForSeq2Seq(tokenizer, model=ingredients.model),
+            processing_class=tokenizer,
+            compute_metrics=measure if writes else None,
+            wanted=wanted,
+        )
     )
-
-
-def metrics(raw: Mapping[str, float]) -> dict[str, float]:
-    """Name the evaluation's numbers as the report does."""
-    return {shown: round(raw[f"eval_{name}"], 4) for name, shown in NAMES.items() if f"eval_{name}" in raw}
-
-
-def _scores(task: str, truth: list[str], written: list[str]) -> dict[str, float]:
-    if task == "question-answering":
-        return scores.answers(truth, written)
-    return {
-        "chrf": float(sacrebleu.corpus_chrf(written, [truth]).score),
-        "bleu": float(sacrebleu.corpus_bleu(written, [truth]).score),
-    }
 
 
 def _sides(example: Example) -> tuple[str, str]:
@@ -70,13 +76,16 @@ def _sides(example: Example) -> tuple[str, str]:
     return "\n\n".join(before), last
 
 
-def _tokenized(pairs: Sequence[tuple[str, str]], tokenizer: Any, length: int) -> list[dict[str, Any]]:
+def _tokenized(pairs: Sequence[tuple[str, str]], tokenizer: Any, length: int) -> Iterator[Row]:
     read = tokenizer([source for source, _target in pairs], truncation=True, max_length=length)
     write = tokenizer(text_target=[target for _source, target in pairs], truncation=True, max_length=length)
-    return [
-        {"input_ids": ids, "attention_mask": mask, "labels": _ended(labels, tokenizer.eos_token_id, length)}
-        for ids, mask, labels in zip(read["input_ids"], read["attention_mask"], write["input_ids"], strict=True)
-    ]
+    for (source, target), ids, mask, labels in zip(
+        pairs, read["input_ids"], read["attention_mask"], write["input_ids"], strict=True
+    ):
+        sides = ((ids, source), (labels, target))
+        whole = max(whole_length(len(cut), length, tokenizer, text) for cut, text in sides)
+        labels_ended = _ended(labels, tokenizer.eos_token_id, length)
+        yield {"input_ids": ids, "attention_mask": mask, "labels": labels_ended, LENGTH: whole}
 
 
 def _ended(labels: list[int], end: int, length: int) -> list[int]:

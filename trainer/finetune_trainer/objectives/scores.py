@@ -2,7 +2,7 @@
 
 Written here where a library would bring scikit-learn along, which is 40 MiB for a few sums.
 
-Not here: translations (`rewrite.py` asks sacrebleu).
+Not here: which of them a run asks for (`measures.py`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
+TOKEN = re.compile(r"[^\W_]+")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 Span = tuple[int, int, int, str]
 
@@ -33,18 +34,46 @@ def ratios(both: int, chosen: int, true: int) -> dict[str, float]:
     return {"f1": f1, "precision": both / chosen if chosen else 0.0, "recall": both / true if true else 0.0}
 
 
-def answers(truth: Sequence[str], chosen: Sequence[str]) -> dict[str, float]:
-    """Score answers as SQuAD does: equal, and by the words that they share, without case, articles, punctuation."""
-    pairs = [(_words(true), _words(guess)) for true, guess in zip(truth, chosen, strict=True)]
-    return {
-        "exactMatch": sum(true == guess for true, guess in pairs) / len(pairs),
-        "f1": sum(_shared(true, guess) for true, guess in pairs) / len(pairs),
-    }
+def texts(truth: Sequence[str], written: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+    """Score texts against the true ones by the metrics that are wanted; chrF and BLEU from 0 to 100, others to 1.
+
+    Exact match and F1 are SQuAD's: words without case, articles and punctuation. ROUGE-L is the F1 of the longest
+    words in the same order, as of rouge-score without stemming.
+    """
+    found = {name: 0.0 for name in wanted if name in _BY_PAIR}
+    for true, guess in zip(truth, written, strict=True):
+        for name in found:
+            found[name] += _BY_PAIR[name](true, guess) / len(truth)
+    if {"bleu", "chrf"} & set(wanted):
+        import sacrebleu
+
+        corpora = {"bleu": sacrebleu.corpus_bleu, "chrf": sacrebleu.corpus_chrf}
+        found |= {name: float(corpora[name](written, [truth]).score) for name in corpora if name in wanted}
+    return found
 
 
-def _shared(true: list[str], guess: list[str]) -> float:
-    both = sum((Counter(true) & Counter(guess)).values())
-    return ratios(both, len(guess), len(true))["f1"]
+def _equal(true: str, guess: str) -> float:
+    return float(_words(true) == _words(guess))
+
+
+def _shared(true: str, guess: str) -> float:
+    words, guessed = _words(true), _words(guess)
+    return ratios(sum((Counter(words) & Counter(guessed)).values()), len(guessed), len(words))["f1"]
+
+
+def _rouge_l(true: str, guess: str) -> float:
+    words, guessed = TOKEN.findall(true.lower()), TOKEN.findall(guess.lower())
+    return ratios(_common(words, guessed), len(guessed), len(words))["f1"]
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Count the longest run of words that both have in the same order, gaps allowed."""
+    row = [0] * (len(other) + 1)
+    for word in one:
+        before = 0
+        for place, against in enumerate(other, 1):
+            before, row[place] = row[place], before + 1 if word == against else max(row[place], row[place - 1])
+    return row[-1]
 
 
 def _words(text: str) -> list[str]:
@@ -62,3 +91,6 @@ def _spans(rows: Sequence[Sequence[str]]) -> Iterable[Span]:
                 kind = ""
             if tag != "O" and not kind:
                 start, kind = position, name if dash else tag
+
+
+_BY_PAIR: Mapping[str, Callable[[str, str], float]] = {"exact-match": _equal, "f1": _shared, "rouge-l": _rouge_l}

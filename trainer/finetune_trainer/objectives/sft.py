@@ -9,7 +9,7 @@ Not here: checking conversations (`data/rows.py`).
 
 from __future__ import annotations
 
-import math
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,56 +18,112 @@ from datasets import Dataset, disable_progress_bars
 from trl import SFTConfig, SFTTrainer
 from trl.chat_template_utils import get_training_chat_template
 
+from finetune_trainer.data.lengths import Lengths, summed
+from finetune_trainer.data.library_rows import LibraryRows, row_lengths, sides
 from finetune_trainer.data.rows import Example, as_conversation
+from finetune_trainer.data.token_store import Row
+from finetune_trainer.objectives import measures, scores
 from finetune_trainer.objectives.arguments import (
     Ingredients,
     arguments,
     by_length,
     learn_in_fp32,
     make_arguments,
+    prepare,
     tell_lost,
 )
+from finetune_trainer.objectives.writing import Question, questions, write
 
+COLUMNS = ("input_ids", "labels")
 GENERATION_TAG = re.compile(r"{%-?\s*generation\b")
-LARGEST_EXPONENT = 80.0
-"""A loss beyond this would overflow the perplexity, which says nothing any more by then."""
+
+TOKEN_ACCURACY = "mean_token_accuracy"  # noqa: S105 - TRL's name for the share of tokens guessed right
 
 
-def build(ingredients: Ingredients) -> SFTTrainer:
+class LanguageTrainer(measures.MeasuresMore, SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer, whose evaluation also lets the model write, where a metric needs that, and whose rows are kept."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        wanted: Sequence[str],
+        asked: Sequence[Question],
+        sides: Mapping[str, LibraryRows],
+        **more: Any,
+    ) -> None:
+        self._sides = sides
+        super().__init__(*arguments, **more)
+        self._wanted, self._asked = wanted, asked
+
+    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, *how: Any) -> Any:
+        """Let TRL make a side's tokens, once in the life of a job."""
+        make, (packing, formatting, name) = super()._prepare_dataset, how
+        if name not in self._sides:
+            return make(dataset, processing_class, args, *how)
+
+        def prepared(rows: Dataset) -> tuple[Dataset, Lengths]:
+            uncut = copy.copy(args)
+            uncut.max_length = None
+            whole = make(rows, processing_class, uncut, False, formatting, name).select_columns(list(COLUMNS))
+            kept = make(whole, processing_class, args, packing, formatting, name)
+            lost = 0 if packing else len(whole) - len(kept)
+            return kept, summed(row_lengths(whole, COLUMNS[0]), args.max_length, unlearnable=lost)
+
+        return self._sides[name].obtain(prepared)
+
+    def more(self, loss: float) -> dict[str, float]:
+        """Return what is wanted beside the loss."""
+        known = self._metrics["eval"][TOKEN_ACCURACY]  # emptied when it is logged, right after this
+        found = {"perplexity": measures.perplexity(loss), "accuracy": sum(known) / max(1, len(known))}
+        if self._asked:
+            answers = [each.answer for each in self._asked]
+            found |= scores.texts(answers, self._written(), self._wanted)
+        return measures.only(self._wanted, found)
+
+    def _written(self) -> list[str]:
+        def pause() -> None:
+            self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+
+        batch = self.args.per_device_eval_batch_size
+        return write(self.model, self.processing_class, self._asked, batch=batch, between=pause)
+
+
+def build(ingredients: Ingredients) -> LanguageTrainer:
     """Make the trainer; TRL tokenizes, masks and cuts the rows."""
     disable_progress_bars()
     run, data, tokenizer = ingredients.run, ingredients.data, ingredients.tokenizer
-    learnt, held_out = (
-        [as_conversation(example) for example in side] for side in (data.training, by_length(data.validation))
-    )
-    conversational = "messages" in learnt[0]
+    held_out = [as_conversation(example) for example in by_length(data.validation)]
+    conversational = "messages" in held_out[0]
+    wanted = measures.chosen(run, "sft")
+    writes = conversational and not set(wanted) <= measures.NOT_WRITTEN
     masked = conversational and _marks_answers(tokenizer)
     values = arguments(run) | {
         "max_length": run.training.sequence_length,
-        "packing": run.training.packing and not conversational,
+        "packing": run.training.packing,
         "packing_strategy": "wrapped",  # TRL's default needs flash attention to keep documents apart
         "eval_packing": False,  # held-out rows are measured one by one, whatever the training does
         "assistant_only_loss": masked,
         "dataset_num_proc": None,
     }
-    trainer = SFTTrainer(
+
+    def shape(example: Example) -> Row:
+        return _row(as_conversation(example), tokenizer, masked=masked)
+
+    packing = run.training.packing
+    both = sides(prepare(ingredients), data, held_out, shape, masked=masked, packing=packing)
+    trainer = LanguageTrainer(
         model=ingredients.model,
         args=make_arguments(SFTConfig, values),
-        train_dataset=Dataset.from_list(_rows(learnt, tokenizer, masked=masked)),
-        eval_dataset=Dataset.from_list(_rows(held_out, tokenizer, masked=masked)),
+        train_dataset=both["train"].sample(),
+        eval_dataset=both["eval"].sample(),
         processing_class=tokenizer,
+        sides=both,
+        wanted=wanted,
+        asked=questions(held_out, tokenizer, run.training.sequence_length) if writes else (),
     )
     learn_in_fp32(trainer.model)
-    if not values["packing"]:
-        tell_lost(len(data.training), len(trainer.train_dataset), run.training.sequence_length)
     tell_lost(len(data.validation), len(trainer.eval_dataset), run.training.sequence_length)
     return trainer
-
-
-def metrics(raw: Mapping[str, float]) -> dict[str, float]:
-    """Name the evaluation's numbers as the report does."""
-    loss = raw["eval_loss"]
-    return {"loss": round(loss, 4), "perplexity": round(math.exp(min(loss, LARGEST_EXPONENT)), 3)}
 
 
 def _marks_answers(tokenizer: Any) -> bool:
@@ -84,14 +140,11 @@ def _marks_answers(tokenizer: Any) -> bool:
     return True
 
 
-def _rows(examples: Sequence[Example], tokenizer: Any, *, masked: bool) -> list[dict[str, Any]]:
-    if masked or "text" in examples[0]:
-        return list(examples)
-    split = [(example["messages"][:-1], example["messages"][-1]) for example in examples]
+def _row(example: Example, tokenizer: Any, *, masked: bool) -> Row:
+    if masked or "text" in example:
+        return example
+    before, answer = example["messages"][:-1], example["messages"][-1]
     if tokenizer.chat_template:
-        return [{"prompt": before, "completion": [answer]} for before, answer in split]
+        return {"prompt": before, "completion": [answer]}
     # Without a template there are no markers either: turns are paragraphs.
-    return [
-        {"prompt": "".join(turn["content"] + "\n\n" for turn in before), "completion": answer["content"]}
-        for before, answer in split
-    ]
+    return {"prompt": "".join(turn["content"] + "\n\n" for turn in before), "completion": answer["content"]}

@@ -9,16 +9,21 @@ Not here: which tags there are (`data/load.py`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 
 from finetune_trainer.contract import FailureReason
+from finetune_trainer.data.prepared import LEARNS, LENGTH, whole_length
 from finetune_trainer.data.rows import Example
-from finetune_trainer.failures import TrainerFailure
-from finetune_trainer.objectives import scores
-from finetune_trainer.objectives.arguments import Ingredients, arguments, by_length, make_arguments, tell_cut
+from finetune_trainer.data.token_store import Row
+from finetune_trainer.objectives import measures, scores
+from finetune_trainer.objectives.arguments import Ingredients, arguments, averaging, by_length, make_arguments, prepare
+from finetune_trainer.process.failures import TrainerFailure
+
+TAGGED = "tagged"
+"""The column of a row that numbers the words with a tag; not for the model."""
 
 NO_TAG = -100
 """The label that transformers' losses pass over."""
@@ -31,9 +36,13 @@ def build(ingredients: Ingredients) -> Trainer:
         message = f"{run.model.name} has no fast tokenizer, which alone tells the words that its tokens come from"
         raise TrainerFailure(FailureReason.INVALID_RUN, message)
     length, held_out = run.training.sequence_length, by_length(data.validation)
-    learnt = [_tokenized(example, tokenizer, data.labels, length)[0] for example in data.training]
-    measured = [_tokenized(example, tokenizer, data.labels, length) for example in held_out]
-    tell_cut(sum(len(row["input_ids"]) >= length for row in learnt), len(learnt), length)
+    wanted = measures.chosen(run, "tag")
+    tokens = prepare(ingredients)
+
+    def make(examples: Sequence[Example]) -> Iterator[Row]:
+        return (_tokenized(example, tokenizer, data.labels, length) for example in examples)
+
+    measured = tokens.held_out(held_out, make)
 
     def measure(prediction: Any) -> dict[str, float]:
         numbers = (
@@ -41,34 +50,31 @@ def build(ingredients: Ingredients) -> Trainer:
             for row, mask in zip(prediction.predictions.argmax(-1), prediction.label_ids != NO_TAG, strict=True)
         )
         found = ([data.labels[number] for number in row.tolist()] for row in numbers)
-        rows = zip(held_out, (tagged for _row, tagged in measured), found, strict=True)
-        return scores.names([example["tags"] for example in held_out], [_tags(*row) for row in rows])
+        rows = zip(held_out, (row[TAGGED] for row in measured), found, strict=True)
+        found_tags = [_tags(*row) for row in rows]
+        return measures.only(wanted, scores.names([example["tags"] for example in held_out], found_tags))
 
-    return Trainer(
-        model=ingredients.model,
-        args=make_arguments(TrainingArguments, arguments(run)),
-        train_dataset=learnt,
-        eval_dataset=[row for row, _tagged in measured],
-        data_collator=DataCollatorForTokenClassification(tokenizer),
-        processing_class=tokenizer,
-        compute_metrics=measure,
+    return averaging(
+        Trainer(
+            model=ingredients.model,
+            args=make_arguments(TrainingArguments, arguments(run)),
+            train_dataset=tokens.training(make).without(TAGGED),
+            eval_dataset=measured.without(TAGGED),
+            data_collator=DataCollatorForTokenClassification(tokenizer),
+            processing_class=tokenizer,
+            compute_metrics=measure,
+        )
     )
 
 
-def metrics(raw: Mapping[str, float]) -> dict[str, float]:
-    """Name the evaluation's numbers as the report does."""
-    return {name: round(raw[f"eval_{name}"], 4) for name in ("f1", "precision", "recall", "accuracy", "loss")}
-
-
-def _tokenized(
-    example: Example, tokenizer: Any, labels: Sequence[str], length: int
-) -> tuple[dict[str, Any], list[int]]:
-    """Return a row for the model, and the words that carry a tag in it, in order.
+def _tokenized(example: Example, tokenizer: Any, labels: Sequence[str], length: int) -> Row:
+    """Return a row for the model, with the words that carry a tag in it, in order.
 
     A token's word is found by its place in the text, which also works where tokens begin with the space before a word.
     """
     words = example["tokens"]
-    encoded = tokenizer(" ".join(words), truncation=True, max_length=length, return_offsets_mapping=True)
+    text = " ".join(words)
+    encoded = tokenizer(text, truncation=True, max_length=length, return_offsets_mapping=True)
     starts = list(itertools.accumulate((len(word) + 1 for word in words), initial=0))[:-1]
     tags, tagged, word = [], [], 0
     for start, end in encoded.pop("offset_mapping"):
@@ -77,7 +83,8 @@ def _tokenized(
         begins = end > start and word not in tagged[-1:]
         tagged += [word] if begins else []
         tags.append(labels.index(example["tags"][word]) if begins else NO_TAG)
-    return {**encoded, "labels": tags}, tagged
+    whole = whole_length(len(tags), length, tokenizer, text)
+    return {**encoded, "labels": tags, TAGGED: tagged, LENGTH: whole, LEARNS: bool(tagged)}
 
 
 def _tags(example: Example, tagged: Sequence[int], chosen: Sequence[str]) -> list[str]:

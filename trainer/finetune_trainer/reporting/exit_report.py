@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,19 +21,19 @@ SHORTEST_MESSAGE = 200
 METRICS_KEPT = 8
 
 
-def write(report: ExitReport, *, termination_log: Path, output: Path | None) -> None:
-    """Write the report to the termination message and beside the artifacts.
+def write(report: ExitReport, *, termination_log: Path, folders: Iterable[Path] = (), document: str = "") -> None:
+    """Write the report to the termination message, and the whole document, if there is one, into folders.
 
     A place that cannot be written is skipped: the exit code still tells the outcome, and the other place may do.
     """
     with contextlib.suppress(OSError):
         termination_log.write_text(shrink(report), encoding="utf-8")
-    if output is not None:
+    for folder in folders:
         with contextlib.suppress(OSError):
-            output.mkdir(parents=True, exist_ok=True)
-            partial = output / f".{REPORT_FILE}.partial"
-            partial.write_text(to_json(report) + "\n", encoding="utf-8")
-            os.replace(partial, output / REPORT_FILE)  # noqa: PTH105 - says "over whatever is there"
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f".{REPORT_FILE}.partial"
+            partial.write_text(document or to_json(report) + "\n", encoding="utf-8")
+            os.replace(partial, folder / REPORT_FILE)  # noqa: PTH105 - says "over whatever is there"
 
 
 def shrink(report: ExitReport, limit: int = TERMINATION_MESSAGE_LIMIT) -> str:

@@ -1,44 +1,204 @@
-"""The model card: what an artifact is, made from what, and how good it is, for people and for the hub.
+"""The model card: what an artifact is, made from what, how good it is and how to load it, for people and for the hub.
 
-Not here: writing it (`../export.py`).
+Not here: putting it beside the artifacts (`../export/`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
 from finetune_trainer.contract import ExitReport, TrainerRun
 
+PIPELINES = {
+    "ForCausalLM": "text-generation",
+    "ForConditionalGeneration": "text2text-generation",
+    "ForQuestionAnswering": "question-answering",
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+}
+"""The hub's word for what a model does, by the end of its class's name."""
 
-def model_card(run: TrainerRun, report: ExitReport) -> str:
+SEQUENCE_TO_SEQUENCE = "ForConditionalGeneration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the card tells beside run and report.
+
+    `model_class` is the model's class in transformers, `data` names the rows and their sha256, `differences` are the
+    largest ones of logits by kind of artifact.
+    """
+
+    model_class: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    differences: Mapping[str, float | None] = field(default_factory=dict)
+
+
+def model_card(run: TrainerRun, report: ExitReport, facts: Facts) -> str:
     """Write the card as Markdown with the hub's header."""
-    training, lora, bits = run.technique.method, run.technique.lora, run.technique.quantization
-    settings = [
-        ("task", run.task),
-        ("base model", run.model.name),
-        ("method", training),
-        ("rank, alpha, dropout", f"{lora.rank}, {lora.alpha:g}, {lora.dropout:g}" if lora else None),
-        ("base weights", bits.type if bits else run.training.precision),
-        ("steps", report.step),
-        ("rows per step", run.training.micro_batch_size * run.training.gradient_accumulation_steps),
-        ("learning rate", f"{run.training.learning_rate:g}, {run.training.scheduler}"),
-        ("sequence length", run.training.sequence_length),
-        ("trained parameters", f"{report.trainable_parameters:,} of {report.total_parameters:,}"),
-        ("trained tokens", report.trained_tokens),
-        ("seed", run.training.seed),
+    parts = [
+        f"---\n{yaml.safe_dump(_header(run, report, facts), sort_keys=False, allow_unicode=True)}---",
+        f"# {run.job.name}",
+        f"{run.model.name}, fine-tuned for {run.task} with {method(run)} by finetune-operator ({_job(run)}).",
+        f"## Held-out rows\n\n{_measures(report)}",
+        "![Loss by step](loss.png)",
+        f"## Training\n\n{_table(('setting', 'value'), _settings(run, report, facts))}",
+        f"## Use\n\n{chr(10).join(_use(run, facts))}".rstrip(),
     ]
-    rows = "".join(f"| {name} | {value} |\n" for name, value in settings if value is not None)
-    library = "transformers" if run.technique.method == "full" else "peft"
-    header = f"base_model: {run.model.name}\nlibrary_name: {library}\ntags: [{run.technique.method}, {run.task}]"
-    return (
-        f"---\n{header}\n---\n\n"
-        f"# {run.job.name}\n\nFine-tuned by finetune-operator (job {run.job.namespace}/{run.job.name}).\n\n"
-        f"| setting | value |\n| --- | --- |\n{rows}\n"
-        f"## Held-out rows\n\n{_metrics(report)}"
-    )
+    return "\n\n".join(parts) + "\n"
 
 
-def _metrics(report: ExitReport) -> str:
-    names = list(report.metrics_after)
-    lines = "".join(
-        f"| {name} | {report.metrics_before.get(name, '-')} | {report.metrics_after[name]} |\n" for name in names
+def _job(run: TrainerRun) -> str:
+    return f"job {run.job.namespace}/{run.job.name}"
+
+
+def method(run: TrainerRun) -> str:
+    """Name the technique as its users do."""
+    return run.technique.peft.type if run.technique.peft else run.technique.method
+
+
+def _header(run: TrainerRun, report: ExitReport, facts: Facts) -> dict[str, Any]:
+    pipeline = PIPELINES[_kind(facts)]
+    adapted = run.technique.method != "full"
+    relation = "adapter" if adapted else "finetune"
+    dataset = {"name": facts.data.get("name", "rows"), "type": "private", "revision": facts.data.get("sha256")}
+    metrics = [{"type": name, "value": value} for name, value in report.metrics_after.items()]
+    header = {
+        "base_model": run.model.name,
+        "base_model_relation": relation,
+        "library_name": "peft" if adapted else "transformers",
+        "pipeline_tag": pipeline,
+        "tags": [f"base_model:{relation}:{run.model.name}", method(run), run.task, "finetune-operator"],
+    }
+    if metrics:
+        results = [{"task": {"type": pipeline}, "dataset": dataset, "metrics": metrics}]
+        header["model-index"] = [{"name": run.job.name, "results": results}]
+    return header
+
+
+def _kind(facts: Facts) -> str:
+    return next(end for end in PIPELINES if facts.model_class.endswith(end))
+
+
+def _measures(report: ExitReport) -> str:
+    before, after = report.metrics_before, report.metrics_after
+    rows = [(name, before.get(name, "-"), after[name], _change(before.get(name), after[name])) for name in after]
+    return _table(("metric", "before", "after", "change"), rows)
+
+
+def _change(before: float | None, after: float) -> str:
+    return "-" if before is None else f"{after - before:+.4g}"
+
+
+def _settings(run: TrainerRun, report: ExitReport, facts: Facts) -> list[tuple[str, Any]]:
+    training, lora, bits = run.training, run.technique.lora, run.technique.quantization
+    options = (
+        ", ".join(f"{name}={value}" for name, value in run.technique.peft.options.items()) if run.technique.peft else ""
     )
-    return f"| metric | before | after |\n| --- | --- | --- |\n{lines}"
+    learnt, total = report.trainable_parameters or 0, report.total_parameters or 0
+    rows = report.dataset
+    found = [
+        ("task", run.task),
+        ("base model", f"{run.model.name}{f' at {run.model.revision}' if run.model.revision else ''}"),
+        ("method", method(run)),
+        ("rank, alpha, dropout", f"{lora.rank}, {lora.alpha:g}, {lora.dropout:g}" if lora else None),
+        ("start of the adapter", lora.variant if lora and lora.variant != "lora" else None),
+        ("options", options or None),
+        ("base weights", bits.type if bits else training.precision),
+        ("trained parameters", f"{learnt:,} of {total:,} ({learnt / max(total, 1):.2%})"),
+        ("steps", report.step),
+        ("rows per step", training.micro_batch_size * training.gradient_accumulation_steps),
+        (
+            "learning rate",
+            f"{training.learning_rate:g}, {training.scheduler}, {training.warmup_steps} steps of warm-up",
+        ),
+        ("optimizer", training.optimizer),
+        ("sequence length", training.sequence_length),
+        ("trained tokens", f"{report.trained_tokens:,}" if report.trained_tokens else None),
+        ("rows", f"{rows.training_rows:,} learnt, {rows.held_out_rows:,} held out" if rows else None),
+        ("sha256 of the rows", facts.data.get("sha256")),
+        ("peak memory", f"{report.peak_memory_bytes / 2**30:.2f} GiB" if report.peak_memory_bytes else None),
+        ("time of training", f"{report.train_seconds:,.0f} s" if report.train_seconds is not None else None),
+        ("seed", training.seed),
+    ]
+    return [(name, value) for name, value in found if value is not None]
+
+
+def _use(run: TrainerRun, facts: Facts) -> Iterator[str]:
+    """Show how each artifact is loaded, and how far its answers are from those that were measured."""
+    kind = "ForSeq2SeqLM" if _kind(facts) == SEQUENCE_TO_SEQUENCE else _kind(facts)
+    labels = ", num_labels=NUMBER_OF_LABELS" if kind in {"ForSequenceClassification", "ForTokenClassification"} else ""
+    sections = {
+        "adapter": ("the adapter, with PEFT", _ADAPTER),
+        "merged": ("the whole model, with transformers", _WHOLE),
+        "onnx": ("ONNX Runtime", _GENERATES if kind == "ForCausalLM" else _DECIDES),
+    }
+    for name, largest in facts.differences.items():
+        title, code = sections[name]
+        folder = "model" if name == "merged" and "merged" not in run.output.formats else name
+        yield f"`{folder}/`: {title}{_distance(run, name, largest)}\n"
+        yield (
+            "```python\n"
+            + code.format(auto=f"AutoModel{kind}", base=run.model.name, folder=folder, labels=labels)
+            + "```\n"
+        )
+
+
+def _distance(run: TrainerRun, name: str, largest: float | None) -> str:
+    if largest is None:
+        return "."
+    bits = run.technique.quantization
+    told = f". On held-out rows its logits differ by at most {largest:.2g} from those of the model "
+    if name == "merged" and bits:
+        return f"{told}measured above: its adapter learnt beside {bits.type} weights and was added to unquantized ones."
+    return told + ("with the adapter beside it." if name == "merged" else "in torch.")
+
+
+def _table(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [names, ("---",) * len(names), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+_ADAPTER = """\
+from peft import PeftModel
+from transformers import {auto}, AutoTokenizer
+
+base = {auto}.from_pretrained("{base}"{labels})
+model = PeftModel.from_pretrained(base, "{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+"""
+
+_WHOLE = """\
+from transformers import {auto}, AutoTokenizer
+
+model = {auto}.from_pretrained("{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+"""
+
+_GENERATES = """\
+import onnxruntime_genai
+
+model = onnxruntime_genai.Model("{folder}")
+tokenizer = onnxruntime_genai.Tokenizer(model)
+settings = onnxruntime_genai.GeneratorParams(model)
+settings.set_search_options(max_length=100)
+generator = onnxruntime_genai.Generator(model, settings)
+generator.append_tokens(tokenizer.encode("Hello"))
+while not generator.is_done():
+    generator.generate_next_token()
+print(tokenizer.decode(generator.get_sequence(0)))
+"""
+
+_DECIDES = """\
+import onnxruntime
+from transformers import AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+session = onnxruntime.InferenceSession("{folder}/model.onnx")
+inputs = tokenizer("Hello", return_tensors="np")
+print(session.run(None, {{each.name: inputs[each.name] for each in session.get_inputs()}}))
+"""

@@ -1,0 +1,1 @@
+"""What the run delivers, made from the trained model: `artifacts.export` is the entry."""
