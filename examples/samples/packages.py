@@ -1,11 +1,12 @@
 """The PyPI packages that samples come from: fetch one, check that it is the very file we know, open it.
 
-Not here: what is made of the files (`reviews.py`, `entities.py`, `translations.py`).
+Not here: what is made of the files (`reviews.py`, `entities.py`, `translations.py`, `tunes.py`).
 """
 
 import functools
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ VADER = Package(
 
 TZDATA = Package("tzdata==2026.6", "0a10eec6e13ef16b627fabed9a5f2ba61a62b1c67f327305f4e7e412a70b4aec", source=False)
 NAMES = Package("names==0.3.0", "726e46254f2ed03f1ffb5d941dae3bc67c35123941c29becd02d48d0caa2a671", source=True)
+MUSIC21 = Package("music21==10.5.1", "dc3309498c4c95cebdf8d4f20c868deb6b63bce1d929cad4f51a7ccc982987b1", source=False)
 DJANGO = Package("django==5.2.19", "5965d974a5218a2b68a11dd1276434707f23886525c23f0598eccedaf4f4ca00", source=False)
 
 MINILM_FILES = (
@@ -88,6 +90,13 @@ def catalogues(language: str) -> list[str]:
     with zipfile.ZipFile(io.BytesIO(fetch(DJANGO))) as wheel:
         names = sorted(name for name in wheel.namelist() if name.endswith(f"/locale/{language}/LC_MESSAGES/django.po"))
         return [wheel.read(name).decode("utf-8") for name in names]
+
+
+def tunes() -> list[str]:
+    """Read the fiddle tunes of Ryan's Mammoth Collection, each as a file in ABC notation."""
+    with zipfile.ZipFile(io.BytesIO(fetch(MUSIC21))) as wheel:
+        names = sorted(name for name in wheel.namelist() if re.fullmatch(r"music21/corpus/ryansMammoth/.*\.abc", name))
+        return [wheel.read(name).decode("latin-1") for name in names]
 
 
 @functools.cache
