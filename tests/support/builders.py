@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import typing
 
+from finetune_operator.api import timestamps
 from finetune_operator.api.identity import JobKey, JobMeta
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
-from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
+from finetune_operator.api.v1alpha1.status import AttemptStatus, FineTuneJobStatus
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.actions import Result
 from finetune_operator.reconcile.decide import decide
@@ -32,14 +33,25 @@ def a_job(**fields: typing.Any) -> FineTuneJobSpec:
 
 def a_workload(**facts: typing.Any) -> Workload:
     """The first attempt's Job, active unless told otherwise."""
+    number = facts.get("attempt", 1)
     active = Workload(
-        name="reviews-abcde-1",
-        attempt=1,
+        name=f"reviews-abcde-{number}",
+        uid=f"job-{number}",
+        attempt=number,
+        pods=1,
         created_at=CREATED,
+        started_at=CREATED,
+        suspended=False,
+        suspended_at=None,
+        suspended_message="",
         complete=False,
         failed_reason=None,
         failed_message="",
         finished_at=None,
+        deleting=False,
+        rung=0,
+        memory_raises=0,
+        change=None,
     )
     return dataclasses.replace(active, **facts)
 
@@ -48,8 +60,13 @@ def a_pod(**facts: typing.Any) -> PodFacts:
     """A pod that waits for nothing yet; `running=True` or an `ending` move it on."""
     if facts.pop("running", False):
         facts.setdefault("started_at", NOW - 20)
+        facts.setdefault("phase", "Running")
+    number, rank = facts.get("attempt", 1), facts.get("rank", 0)
     waiting = PodFacts(
-        name="reviews-abcde-1-x",
+        name=f"reviews-abcde-{number}-{rank}",
+        uid=f"pod-{number}-{rank}",
+        attempt=number,
+        rank=rank,
         phase="Pending",
         node="",
         ip="10.0.0.7",
@@ -59,16 +76,37 @@ def a_pod(**facts: typing.Any) -> PodFacts:
         disruption="",
         waiting_reason="",
         waiting_message="",
+        created_at=CREATED,
         started_at=None,
         ending=None,
     )
     return dataclasses.replace(waiting, **facts)
 
 
-def ended(exit_code: int, *, report: ExitReport | None = None, reason: str = "Error", message: str = "") -> PodFacts:
+def ended(
+    exit_code: int,
+    *,
+    report: ExitReport | None = None,
+    reason: str = "Error",
+    message: str = "",
+    **facts: typing.Any,
+) -> PodFacts:
     """A pod whose container ended, with a report or any other termination message."""
     said = to_json(report) if report else message
-    return a_pod(started_at=NOW - 20, ending=Ending(exit_code, reason, said, NOW - 1))
+    phase = "Failed" if exit_code else "Succeeded"
+    usual = {"phase": phase, "started_at": NOW - 20, "ending": Ending(exit_code, reason, said, NOW - 1)}
+    return a_pod(**(usual | facts))
+
+
+def an_attempt(number: int = 1, **fields: typing.Any) -> AttemptStatus:
+    """An attempt as status remembers it: under way, or ended with a `reason` just now."""
+    ends = {"end_time": timestamps.write(NOW - 1)} if "reason" in fields else {}
+    return AttemptStatus(**({"number": number, "job": f"reviews-abcde-{number}"} | ends | fields))
+
+
+def remembered(*attempts: AttemptStatus, **fields: typing.Any) -> FineTuneJobStatus:
+    """The status of a job that was seen before."""
+    return FineTuneJobStatus(observed_generation=1, attempts=attempts, **fields)
 
 
 def a_report(**fields: typing.Any) -> ExitReport:
@@ -92,16 +130,19 @@ def a_failure(reason: FailureReason, message: str = "what went wrong", **fields:
 
 
 def seen(spec: FineTuneJobSpec | InvalidSpec | None = None, **facts: typing.Any) -> Snapshot:
-    """What was seen of a job: nothing but the job itself, unless told otherwise."""
-    deleting = facts.pop("deleting", False)
+    """What was seen of a job: nothing but the job itself, unless told otherwise.
+
+    `workload` and `pod` stand for `workloads` and `pods` of one.
+    """
+    deleting, age = facts.pop("deleting", False), facts.pop("age", 5)
+    for one in ("workload", "pod"):
+        if one in facts:
+            found = facts.pop(one)
+            facts[f"{one}s"] = () if found is None else (found,)
     bare = Snapshot(
-        meta=JobMeta(KEY, generation=1, created_at=CREATED, deleting=deleting),
+        meta=JobMeta(KEY, generation=1, created_at=NOW - age, deleting=deleting),
         spec=spec or a_job(),
         previous=FineTuneJobStatus(),
-        workload=None,
-        pod=None,
-        progress=None,
-        missing=(),
         profiles=Profiles(),
         now=NOW,
     )

@@ -345,6 +345,16 @@ TRAINING = {
         {"evaluation": {"metrics": ["loss", "reward-margin"]}},
         {"task": "preference", "evaluation": {"metrics": ["loss", "reward-margin"]}},
     ),
+    "the best checkpoint is chosen by a metric of the task": Case(
+        "spec.evaluation.best: is not measured for spec.task",
+        {"evaluation": {"best": "reward-margin"} | SEEN},
+        {"task": "preference", "evaluation": {"best": "reward-margin"} | SEEN},
+    ),
+    "the best checkpoint needs measurements": Case(
+        "spec.evaluation.best: needs measurements during training",
+        {"evaluation": {"best": "loss"}},
+        {"evaluation": {"best": "loss"} | SEEN},
+    ),
     "learnt prompts are not merged": Case(
         "spec.output.formats: learnt prompts cannot be merged",
         technique(method="peft", peft={"type": "prompt-tuning"}) | {"output": {"formats": ["adapter", "onnx"]}},

@@ -18,9 +18,13 @@ class JobKey:
 
 @dataclass(frozen=True, slots=True)
 class JobMeta:
-    """The part of a FineTuneJob's metadata that decisions rest on; `created_at` in seconds since the epoch."""
+    """The part of a FineTuneJob's metadata that decisions rest on; `created_at` in seconds since the epoch.
+
+    `version` is the resourceVersion that was seen: what is written of it is written over no other.
+    """
 
     key: JobKey
     generation: int
     created_at: float
     deleting: bool
+    version: str = ""

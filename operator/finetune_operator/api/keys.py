@@ -18,6 +18,17 @@ LABEL_JOB: Final = f"{GROUP}/job-name"
 LABEL_JOB_UID: Final = f"{GROUP}/job-uid"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 
+ANNOTATION_RUN: Final = f"{GROUP}/run"
+"""On training pods: the TrainerRun as JSON, which the pod reads as a file."""
+
+ANNOTATION_RUNG: Final = f"{GROUP}/rung"
+ANNOTATION_MEMORY_RAISES: Final = f"{GROUP}/memory-raises"
+ANNOTATION_CHANGE: Final = f"{GROUP}/change"
+"""On the Job of an attempt: what its plan gave way to, so that a lost status can be told again from the Jobs."""
+
+LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+"""Kueue's label of a Job that it admits."""
+
 FIELD_MANAGER: Final = "finetune-operator"
 """Server-side apply's manager of every field that the operator owns."""
 

@@ -11,3 +11,8 @@ def parse(text: str) -> float:
 def write(seconds: float) -> str:
     """Return an RFC 3339 time, to the second as the API server keeps it."""
     return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+
+
+def micro(seconds: float) -> str:
+    """Return an RFC 3339 time with microseconds, as Leases have it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from finetune_operator.cluster.client import RESOURCES, Client
-from finetune_operator.cluster.errors import Conflict, Rejected
+from finetune_operator.api import keys
+from finetune_operator.api.identity import JobKey
+from finetune_operator.cluster import reading
+from finetune_operator.cluster.client import JOBS, PODS, RESOURCES, Body, Client, Resource
+from finetune_operator.cluster.errors import Conflict, NotFound, Rejected
+from finetune_operator.cluster.observe import look
 from finetune_operator.cluster.store import Store
-from finetune_operator.reconcile.actions import Create, Decision, Refused, Result
+from finetune_operator.manifests.volumes import CLAIM
+from finetune_operator.reconcile.actions import Create, Decision, Delete, Refused, Result
+
+KINDS = {**RESOURCES, "Pod": PODS, keys.KIND: JOBS}
 
 
-async def execute(client: Client, store: Store, decision: Decision) -> Result:
+async def execute(client: Client, store: Store, key: JobKey, decision: Decision, *, now: float) -> Result:
     """Carry out all actions in order; the first that the API server refuses for good stops the rest.
 
     Raises:
@@ -16,11 +23,16 @@ async def execute(client: Client, store: Store, decision: Decision) -> Result:
     """
     created = 0
     for action in decision.actions:
-        try:
-            created += await _create(client, store, action)
-        except Rejected as error:
-            kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
-            return Result(created=created, refused=Refused(kind, name, error.code, error.message))
+        if isinstance(action, Create):
+            try:
+                created += await _create(client, store, action)
+            except Rejected as error:
+                kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
+                return Result(created=created, refused=Refused(kind, name, error.code, error.message))
+        elif isinstance(action, Delete):
+            await _delete(client, store, action)
+        elif not await _nothing_lives(client, store, key, now):
+            return Result(created=created, outdated=True)
     return Result(created=created)
 
 
@@ -31,10 +43,35 @@ async def _create(client: Client, store: Store, action: Create) -> int:
     try:
         body = await client.create(RESOURCES[kind], namespace, manifest)
     except Conflict:  # an earlier pass made it: the name holds the job's uid, so it is ours
-        new = 0
-        if kind != "Job":
-            return new
-        body = await client.get(RESOURCES[kind], namespace, name)
+        new, body = 0, await client.get(RESOURCES[kind], namespace, name)
+        if kind == CLAIM and "deletionTimestamp" in body["metadata"]:
+            raise Rejected(409, "is being deleted; a new one is made once it is gone") from None
     if kind == "Job":
         store.keep_workload(body)  # not to be created again before the watch tells of it
     return new
+
+
+async def _delete(client: Client, store: Store, action: Delete) -> None:
+    resource: Resource = KINDS[action.kind]
+    try:
+        body = await client.delete(
+            resource, action.namespace, action.name, uid=action.uid, propagation=action.propagation.value
+        )
+    except (NotFound, Conflict):  # it is gone; what has its name now is another
+        return
+    if action.kind == "Job" and _still_there(body, action):
+        store.keep_workload(body)  # not to be deleted again before the watch tells of it
+
+
+def _still_there(body: Body, action: Delete) -> bool:
+    metadata = body.get("metadata") or {}
+    return metadata.get("uid") == action.uid and "deletionTimestamp" in metadata
+
+
+async def _nothing_lives(client: Client, store: Store, key: JobKey, now: float) -> bool:
+    """Read all Jobs and pods of a job live; return whether none of them may still run."""
+    before = store.known(key)
+    shown = await look(client, key)
+    store.resync(key, before, shown, now)
+    jobs_over = all(reading.workload(body).finished_at is not None for body in shown.workloads)
+    return jobs_over and not any(reading.pod(body).alive for body in shown.pods)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finetune_operator.manifests import run_config, volumes, workload
+from finetune_operator.manifests import rendezvous, volumes, workload
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.labels import Manifest
 
@@ -10,5 +10,6 @@ from finetune_operator.manifests.labels import Manifest
 def children(attempt: Attempt) -> tuple[Manifest, ...]:
     """Return the objects to create, in the order in which they are needed: the Job comes last."""
     template = volumes.claim_template(attempt.spec)
-    claim = (volumes.work_claim(attempt.key, template),) if template else ()
-    return (*claim, run_config.config_map(attempt), workload.job(attempt))
+    claim = (volumes.work_claim(attempt.key, template, nodes=attempt.plan.nodes),) if template else ()
+    meeting = (rendezvous.service(attempt),) if rendezvous.is_shared(attempt.plan) else ()
+    return (*claim, *meeting, workload.job(attempt))

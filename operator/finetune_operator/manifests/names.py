@@ -20,8 +20,13 @@ def stem(key: JobKey) -> str:
 
 
 def attempt(key: JobKey, number: int) -> str:
-    """Return the name of an attempt's batch/v1 Job and of its ConfigMap."""
+    """Return the name of an attempt's batch/v1 Job."""
     return f"{stem(key)}-{number}"
+
+
+def rendezvous(key: JobKey) -> str:
+    """Return the name of the Service by which a job's pods find each other; such a name has to begin with a letter."""
+    return f"ranks-{stem(key)}"
 
 
 def work_claim(key: JobKey) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from finetune_trainer.contract import PROGRESS_PORT
 
-from finetune_operator.manifests import volumes
+from finetune_operator.manifests import remote, rendezvous, volumes
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.labels import Manifest
 from finetune_operator.planning.profiles import HardwareProfile
@@ -17,16 +17,24 @@ CONTAINER = "trainer"
 USER = 1000
 """uid, gid and fsGroup of the trainer; its image needs none in particular."""
 
+SHARED_MEMORY, SHARED_MEMORY_GIB = "/dev/shm", 1  # noqa: S108 - an emptyDir of the pod's own
+"""Where NCCL's processes of a node share buffers, and GiB of it for each device, which count as the pod's memory."""
+
 
 def pod_spec(attempt: Attempt) -> Manifest:
     """Return the spec of a training pod."""
-    mounts = volumes.mounts(attempt.key, attempt.spec, attempt.number)
+    mounts = (
+        *volumes.mounts(attempt.key, attempt.spec, adapter=attempt.adapter),
+        *remote.mounts(attempt.spec),
+        *_shared_memory(attempt),
+    )
     trainer = attempt.profiles.trainer
     priority = attempt.spec.priority_class_name
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        **rendezvous.pod_fields(attempt),
         **_placement(_profile(attempt)),
         **({"priorityClassName": priority} if priority else {}),
         "terminationGracePeriodSeconds": trainer.termination_grace_period_seconds,
@@ -67,13 +75,33 @@ def _image(attempt: Attempt, profile: HardwareProfile | None) -> str:
     return attempt.spec.image or own or attempt.profiles.trainer.image
 
 
+def _devices(attempt: Attempt, profile: HardwareProfile | None) -> Manifest:
+    """Return how many devices of which resource the pod gets; a request follows its limit."""
+    machine = attempt.plan.machine
+    if machine.is_cpu:
+        return {}
+    resource = (profile.resource if profile else None) or machine.accelerator.resource
+    if resource is None:
+        raise ValueError(f"{machine.accelerator.key} has no resource to ask for")  # the catalog's tests admit no such
+    return {resource: str(attempt.plan.devices_per_node)}
+
+
+def _shared_memory(attempt: Attempt) -> tuple[volumes.Mount, ...]:
+    """Return the mount by which processes of a node exchange what GPUs compute; the runtime's own is 64 MiB."""
+    if attempt.plan.machine.is_cpu:
+        return ()
+    size = f"{SHARED_MEMORY_GIB * attempt.plan.devices_per_node}Gi"
+    memory = {"emptyDir": {"medium": "Memory", "sizeLimit": size}}
+    return (volumes.Mount("shared-memory", memory, SHARED_MEMORY, SHARED_MEMORY, False),)
+
+
 def _container(attempt: Attempt, mounts: tuple[volumes.Mount, ...]) -> Manifest:
     profiles, profile = attempt.profiles, _profile(attempt)
     memory = str(attempt.plan.memory_bytes)
     own = profile.cpus if profile else None
     cpus = f"{own:g}" if own else profiles.cpu.request
     limit = None if own else profiles.cpu.limit  # that of other hardware could be less than what is asked for
-    limits = {"memory": memory, **({"cpu": limit} if limit else {})}
+    limits = {"memory": memory, **({"cpu": limit} if limit else {}), **_devices(attempt, profile)}
     return {
         "name": CONTAINER,
         "image": _image(attempt, profile),
@@ -82,8 +110,10 @@ def _container(attempt: Attempt, mounts: tuple[volumes.Mount, ...]) -> Manifest:
         "env": [
             {"name": "HOME", "value": volumes.SCRATCH_MOUNT},
             {"name": "HF_HOME", "value": f"{volumes.SCRATCH_MOUNT}/huggingface"},
+            *remote.environment(attempt.spec),
+            *rendezvous.environment(attempt),
         ],
-        "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
+        "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}, *rendezvous.ports(attempt)],
         "resources": {"requests": {"cpu": cpus, "memory": memory}, "limits": limits},
         "securityContext": {
             "allowPrivilegeEscalation": False,

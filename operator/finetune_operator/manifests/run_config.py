@@ -1,14 +1,22 @@
-"""Writes the TrainerRun that the training pod reads, and the ConfigMap that carries it."""
+"""Writes the TrainerRun that the training pod reads, and the annotation of the pod that carries it.
+
+An annotation costs no request of its own, is there when the pod is, and goes with it (docs/adr/0009).
+"""
 
 from __future__ import annotations
 
+import typing
+
 from finetune_trainer import contract
 
+from finetune_operator.api import keys
 from finetune_operator.api.v1alpha1.dataset import Columns
+from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
-from finetune_operator.manifests import names, volumes
+from finetune_operator.api.v1alpha1.training import Precision
+from finetune_operator.manifests import remote, volumes
 from finetune_operator.manifests.attempt import Attempt
-from finetune_operator.manifests.labels import Manifest, metadata
+from finetune_operator.planning.duration import TERA
 from finetune_operator.planning.plan import Plan
 
 VALIDATION_FRACTION = 0.1
@@ -25,7 +33,7 @@ def trainer_run(attempt: Attempt) -> contract.TrainerRun:
         schema_version=contract.SCHEMA_VERSION,
         job=contract.JobIdentity(namespace=key.namespace, name=key.name, uid=key.uid, attempt=attempt.number),
         task=spec.task.value,
-        model=_model(spec),
+        model=_model(attempt),
         dataset=_dataset(spec),
         technique=_technique(attempt.plan),
         training=_training(spec, attempt.plan),
@@ -41,40 +49,57 @@ def trainer_run(attempt: Attempt) -> contract.TrainerRun:
             copies=tuple(mount.path for mount in volumes.destinations(spec)),
         ),
         evaluation=contract.EvaluationSettings(
-            every_steps=spec.evaluation.every_steps, baseline=spec.evaluation.baseline
+            every_steps=spec.evaluation.every_steps,
+            baseline=spec.evaluation.baseline,
+            metrics=tuple(metric.value for metric in spec.evaluation.metrics),
+            best=spec.evaluation.best.value if spec.evaluation.best else None,
         ),
-        reporting=contract.ReportingSettings(port=contract.PROGRESS_PORT, termination_log=TERMINATION_LOG),
+        reporting=contract.ReportingSettings(
+            port=contract.PROGRESS_PORT, termination_log=TERMINATION_LOG, peak_flops=_peak_flops(attempt.plan)
+        ),
+        distribution=_distribution(attempt.plan),
+        cache_directory=f"{work}/cache",
     )
 
 
-def config_map(attempt: Attempt) -> Manifest:
-    """Return the ConfigMap of an attempt; it never changes."""
-    key, number = attempt.key, attempt.number
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": metadata(key, names.attempt(key, number), number),
-        "immutable": True,
-        "data": {volumes.RUN_FILE: contract.to_json(trainer_run(attempt))},
-    }
+def pod_annotations(attempt: Attempt) -> dict[str, str]:
+    """Return the annotations that an attempt's pods find their run in."""
+    return {keys.ANNOTATION_RUN: contract.to_json(trainer_run(attempt))}
 
 
-def _model(spec: FineTuneJobSpec) -> contract.ModelSource:
-    mount = volumes.model(spec)
-    return contract.ModelSource(name=spec.model.name, path=mount.path if mount else None, revision=spec.model.revision)
+def _peak_flops(plan: Plan) -> float | None:
+    """Return the dense peak of all devices; a CPU has none that the catalog knows."""
+    precision: typing.Literal["fp32", "half"] = "fp32" if plan.precision is Precision.FP32 else "half"
+    tflops = plan.machine.accelerator.tflops_of(precision)
+    return tflops * TERA * plan.devices if tflops else None
+
+
+def _model(attempt: Attempt) -> contract.ModelSource:
+    model, mount = attempt.spec.model, volumes.model(attempt.spec)
+    return contract.ModelSource(
+        name=model.name,
+        path=mount.path if mount else None,
+        revision=model.revision,
+        adapter=volumes.inherited(attempt.adapter).path if attempt.adapter else None,
+        remote=remote.model(attempt.spec),
+    )
 
 
 def _dataset(spec: FineTuneJobSpec) -> contract.DatasetSource:
     validation = spec.dataset.validation
     source = validation.source if validation else None
     columns = spec.dataset.columns or Columns()
+    rows = volumes.dataset("dataset", volumes.DATASET_MOUNT, spec.dataset.source)
+    own = volumes.dataset("validation", volumes.VALIDATION_MOUNT, source) if source else None
     return contract.DatasetSource(
-        path=volumes.dataset("dataset", volumes.DATASET_MOUNT, spec.dataset.source).path,
+        path=rows.path if rows else "",
         format=spec.dataset.format.value,
         columns=columns.model_dump(exclude_none=True),
-        validation_path=volumes.dataset("validation", volumes.VALIDATION_MOUNT, source).path if source else None,
+        validation_path=own.path if own else None,
         validation_fraction=(validation.fraction if validation else None) or VALIDATION_FRACTION,
         max_invalid_rows=spec.dataset.max_invalid_rows,
+        remote=remote.dataset(spec),
+        validation_remote=remote.validation(spec),
     )
 
 
@@ -99,7 +124,20 @@ def _technique(plan: Plan) -> contract.TechniqueSettings:
     )
 
 
+def _distribution(plan: Plan) -> contract.DistributionSettings:
+    sharding = plan.sharding
+    return contract.DistributionSettings(
+        strategy=sharding.strategy.value,
+        zero_stage=sharding.stage if sharding.strategy is Strategy.DEEPSPEED else 0,
+        offload_optimizer=sharding.offload_optimizer,
+        offload_parameters=sharding.offload_parameters,
+        nodes=plan.nodes,
+        processes_per_node=plan.devices_per_node,
+    )
+
+
 def _training(spec: FineTuneJobSpec, plan: Plan) -> contract.TrainingSettings:
+    stopping = spec.training.early_stopping
     return contract.TrainingSettings(
         epochs=plan.epochs,
         max_steps=plan.max_steps,
@@ -114,4 +152,7 @@ def _training(spec: FineTuneJobSpec, plan: Plan) -> contract.TrainingSettings:
         warmup_steps=spec.training.warmup_steps,
         packing=spec.training.packing,
         seed=spec.training.seed,
+        early_stopping=contract.EarlyStopping(patience=stopping.patience, threshold=stopping.threshold)
+        if stopping
+        else None,
     )

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from finetune_operator.api.v1alpha1.hardware import Strategy
-from finetune_operator.api.v1alpha1.sources import DatasetSource
-from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
-from finetune_operator.api.v1alpha1.storage import OutputFormat
-from finetune_operator.api.v1alpha1.technique import LoraVariant
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
+from finetune_operator.planning.catalog import Vendor
+from finetune_operator.planning.memory.workload import PARAMETERS_STAGE
 from finetune_operator.planning.plan import Plan
 from finetune_operator.planning.profiles import Profiles
 
@@ -23,7 +22,7 @@ PLANNED_ONLY = "this release plans it but does not run it yet"
 
 def unsupported(spec: FineTuneJobSpec, plan: Plan, profiles: Profiles) -> str | None:
     """Return the first thing that cannot run, and the way out; None where everything can."""
-    for found in (_image(spec, profiles), _training(spec, plan), _data(spec), _delivery(spec), _control(spec)):
+    for found in (_image(spec, profiles), _hardware(spec, plan, profiles), _sharding(plan), _delivery(spec)):
         for message in found:
             return message
     return None
@@ -35,52 +34,23 @@ def _image(spec: FineTuneJobSpec, profiles: Profiles) -> Iterator[str]:
         yield f"spec.image: '{spec.image}' is not among the allowed images ({allowed}); remove it, or have it allowed"
 
 
-def _training(spec: FineTuneJobSpec, plan: Plan) -> Iterator[str]:
-    if not plan.machine.is_cpu:
-        yield f"spec.hardware: {plan.accelerator}: {PLANNED_ONLY}; set accelerator: cpu"
-    if plan.sharding.strategy is not Strategy.NONE or plan.devices > 1:
-        shared = f"{plan.sharding.strategy.value} on {plan.devices} devices"
-        yield f"spec.distribution: {shared}: {PLANNED_ONLY}; set nodes: 1"
-    lora = spec.technique.lora
-    if lora and lora.variant is LoraVariant.EVA:
-        yield f"spec.technique.lora.variant: eva needs a pass over the data before training: {PLANNED_ONLY}; set pissa"
-    if spec.training.early_stopping:
-        yield f"spec.training.earlyStopping: {PLANNED_ONLY}; remove it"
-    if spec.evaluation.metrics:
-        yield f"spec.evaluation.metrics: {PLANNED_ONLY}; remove it, the usual ones are measured"
-    if spec.training.packing and spec.task is not Task.CAUSAL_LM:
-        yield f"spec.training.packing with task {spec.task.value}: {PLANNED_ONLY}; remove it"
+def _hardware(spec: FineTuneJobSpec, plan: Plan, profiles: Profiles) -> Iterator[str]:
+    profile = profiles.hardware.get(plan.machine.profile or "")
+    if plan.machine.accelerator.vendor is Vendor.AMD and not (spec.image or (profile and profile.image)):
+        yield (
+            f"spec.hardware: {plan.accelerator}: the trainer's own image has no ROCm; set spec.image, or let the "
+            "administrator set profiles.hardware.*.image, to one that has"
+        )
 
 
-def _data(spec: FineTuneJobSpec) -> Iterator[str]:
-    source = spec.model.source
-    if spec.model.from_job:
-        yield f"spec.model.fromJob: {PLANNED_ONLY}; name a model and its source"
-    if source and (source.oci or source.s3):
-        yield f"spec.model.source: oci and s3: {PLANNED_ONLY}; take claim or hub"
-    if spec.model.token_secret_ref:
-        yield f"spec.model.tokenSecretRef: {PLANNED_ONLY}; remove it, or bring the model on a claim"
-    validation = spec.dataset.validation.source if spec.dataset.validation else None
-    sources: dict[str, DatasetSource | None] = {"source": spec.dataset.source, "validation.source": validation}
-    for name, rows in sources.items():
-        if rows and not (rows.claim or rows.config_map):
-            yield f"spec.dataset.{name}: only claim and configMap: of the others {PLANNED_ONLY}"
+def _sharding(plan: Plan) -> Iterator[str]:
+    sharded = plan.sharding.strategy is Strategy.FSDP or plan.sharding.stage == PARAMETERS_STAGE
+    if plan.quantization is not None and sharded and plan.devices > 1:
+        parts = f"{plan.method.value} with its weights in parts"
+        yield f"spec.distribution: {parts}: {PLANNED_ONLY}; set zeroStage: 2, or ddp"
 
 
 def _delivery(spec: FineTuneJobSpec) -> Iterator[str]:
-    if OutputFormat.ONNX in spec.output.formats:
-        yield f"spec.output.formats: onnx: {PLANNED_ONLY}; set adapter or merged"
     for number, to in enumerate(spec.output.destinations):
         if not to.claim:
             yield f"spec.output.destinations[{number}]: only claim: of the others {PLANNED_ONLY}"
-
-
-def _control(spec: FineTuneJobSpec) -> Iterator[str]:
-    asked = {
-        "suspend": spec.suspend,
-        "cancel": spec.cancel,
-        "ttlSecondsAfterFinished": spec.ttl_seconds_after_finished is not None,
-        "queueName": spec.queue_name is not None,
-    }
-    for name in (name for name, is_asked in asked.items() if is_asked):
-        yield f"spec.{name}: {PLANNED_ONLY}; remove it"

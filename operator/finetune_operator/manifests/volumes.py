@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
-from finetune_operator.api.v1alpha1.sources import DatasetSource
+from finetune_operator.api.v1alpha1.sources import ClaimPath, DatasetSource
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.storage import ClaimTemplate
 from finetune_operator.manifests import names
 from finetune_operator.manifests.labels import Manifest, metadata
 
 MODEL_MOUNT = "/mnt/model"
+ADAPTER_MOUNT = "/mnt/adapter"
 DATASET_MOUNT = "/mnt/dataset"
 VALIDATION_MOUNT = "/mnt/validation"
 WORK_MOUNT = "/mnt/work"
@@ -56,34 +58,46 @@ class Mount:
         return {"name": self.name, "mountPath": self.mount_path, **({"readOnly": True} if self.read_only else {})}
 
 
-def mounts(key: JobKey, spec: FineTuneJobSpec, attempt: int) -> tuple[Mount, ...]:
-    """Return every mount of a training pod."""
-    validation = spec.dataset.validation
+def mounts(key: JobKey, spec: FineTuneJobSpec, *, adapter: ClaimPath | None = None) -> tuple[Mount, ...]:
+    """Return every mount of a training pod; `adapter` is that of another job to go on from."""
+    own = spec.dataset.validation.source if spec.dataset.validation else None
     return (
-        Mount("run", {"configMap": {"name": names.attempt(key, attempt)}}, RUN_MOUNT, f"{RUN_MOUNT}/{RUN_FILE}", True),
+        _run(),
         Mount("scratch", {"emptyDir": {}}, SCRATCH_MOUNT, SCRATCH_MOUNT, False),
         work(key, spec),
         *((mount,) if (mount := model(spec)) else ()),
-        dataset("dataset", DATASET_MOUNT, spec.dataset.source),
-        *((dataset("validation", VALIDATION_MOUNT, validation.source),) if validation and validation.source else ()),
+        *((inherited(adapter),) if adapter else ()),
+        *((mount,) if (mount := dataset("dataset", DATASET_MOUNT, spec.dataset.source)) else ()),
+        *((mount,) if own and (mount := dataset("validation", VALIDATION_MOUNT, own)) else ()),
         *destinations(spec),
     )
 
 
+def _run() -> Mount:
+    """Return the mount of the run: an annotation of the pod, as a file."""
+    where = {"path": RUN_FILE, "fieldRef": {"fieldPath": f"metadata.annotations['{keys.ANNOTATION_RUN}']"}}
+    return Mount("run", {"downwardAPI": {"items": [where]}}, RUN_MOUNT, f"{RUN_MOUNT}/{RUN_FILE}", True)
+
+
 def model(spec: FineTuneJobSpec) -> Mount | None:
-    """Return the model's mount, or None where the hub has it."""
+    """Return the model's mount, or None where the trainer fetches it."""
     claim = spec.model.source.claim if spec.model.source else None
     if claim is None:
         return None
     return _claim("model", MODEL_MOUNT, claim.name, claim.path, read_only=True)
 
 
-def dataset(name: str, mount_path: str, source: DatasetSource) -> Mount:
-    """Return the mount of a set of rows."""
+def inherited(adapter: ClaimPath) -> Mount:
+    """Return the mount of the adapter that another job left."""
+    return _claim("adapter", ADAPTER_MOUNT, adapter.name, adapter.path, read_only=True)
+
+
+def dataset(name: str, mount_path: str, source: DatasetSource) -> Mount | None:
+    """Return the mount of a set of rows, or None where the trainer fetches them."""
     if source.claim:
         return _claim(name, mount_path, source.claim.name, source.claim.path, read_only=True)
     if source.config_map is None:
-        raise ValueError("a dataset source has neither claim nor configMap")  # the CRD's rule admits no such thing
+        return None
     key = source.config_map.key
     volume = {"configMap": {"name": source.config_map.name, "items": [{"key": key, "path": key}]}}
     return Mount(name, volume, mount_path, f"{mount_path}/{key}", True)
@@ -115,15 +129,18 @@ def claim_template(spec: FineTuneJobSpec) -> ClaimTemplate | None:
     return ClaimTemplate() if storage is None else storage.template
 
 
-def work_claim(key: JobKey, template: ClaimTemplate) -> Manifest:
-    """Return the claim for checkpoints and artifacts."""
+def work_claim(key: JobKey, template: ClaimTemplate, *, nodes: int = 1) -> Manifest:
+    """Return the claim for checkpoints and artifacts: the job's own, unless it is to outlive it."""
+    about = metadata(key, names.work_claim(key))
+    if template.keep:
+        del about["ownerReferences"]
     class_name = {"storageClassName": template.storage_class_name} if template.storage_class_name else {}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": metadata(key, names.work_claim(key)),
+        "metadata": about,
         "spec": {
-            "accessModes": ["ReadWriteOnce"],
+            "accessModes": ["ReadWriteOnce" if nodes == 1 else "ReadWriteMany"],
             "resources": {"requests": {"storage": template.size}},
             **class_name,
         },

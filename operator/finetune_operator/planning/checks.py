@@ -13,7 +13,7 @@ from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
 from finetune_operator.api.v1alpha1.storage import OutputFormat
 from finetune_operator.api.v1alpha1.technique import LoraVariant, Method, PeftType, Quantization, QuantizationType
-from finetune_operator.api.v1alpha1.training import Precision
+from finetune_operator.api.v1alpha1.training import Metric, Precision
 from finetune_operator.planning import catalog
 from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.machines import Machine
@@ -47,9 +47,9 @@ def shape(spec: FineTuneJobSpec) -> ModelShape | Refusal:
 
 def contradiction(spec: FineTuneJobSpec, model: ModelShape, machine: Machine) -> Refusal | None:
     """Return the first thing that cannot be."""
-    for check in (_hardware, _task, _targets, _technique, _length, _precision, _batch):
+    for check in (_hardware, _task, _metrics, _targets, _variant, _technique, _length, _precision, _batch):
         for message in check(spec, model, machine):
-            unsupported = check in (_hardware, _task, _technique)
+            unsupported = check in (_hardware, _task, _variant, _technique)
             return Refusal(Reason.UNSUPPORTED if unsupported else Reason.INVALID_SPEC, message)
     return None
 
@@ -70,6 +70,8 @@ def _hardware(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> It
         )
     elif machine.is_cpu and spec.distribution.offload not in {None, Offload()}:
         yield "spec.distribution.offload: on a cpu everything lies in the node's memory already; remove offload"
+    elif machine.is_cpu and spec.distribution.strategy is Strategy.FSDP:
+        yield "spec.distribution.strategy: fsdp needs GPUs; on a cpu set ddp, or deepspeed with zeroStage: 3"
     elif spec.distribution.strategy is Strategy.NONE and machine.device_counts[0] * machine.node_counts[0] > 1:
         yield "spec.distribution.strategy: none uses one device; set auto, or devicesPerNode: 1 and nodes: 1"
 
@@ -87,6 +89,12 @@ def _task(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterat
         )
 
 
+def _metrics(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
+    asked = {*spec.evaluation.metrics, spec.evaluation.best}
+    if Metric.PERPLEXITY in asked and model.kind is ModelKind.ENCODER:
+        yield f"spec.evaluation: perplexity is of models that write, which {model.name} does not; take f1 or loss"
+
+
 def _targets(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
     """Look for names that PEFT would not find; of a model outside of the catalog the names are not known."""
     lora = spec.technique.lora
@@ -100,21 +108,31 @@ def _targets(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Ite
             yield f"{path}: '{name}' is no matrix of {model.name}; take all-linear or {known}"
 
 
-def _technique(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
-    technique, path = spec.technique, "spec.technique"
+def _variant(spec: FineTuneJobSpec, _model: ModelShape, _machine: Machine) -> Iterator[str]:
+    technique, path = spec.technique, "spec.technique.lora.variant"
     variant = technique.lora.variant if technique.lora else LoraVariant.LORA
     stored = (technique.quantization or Quantization()).type
-    if variant is LoraVariant.LOFTQ and stored is not QuantizationType.NF4:
-        yield f"{path}.lora.variant: loftq makes up for nf4 weights only, not {stored.value}; set olora, or type: nf4"
-    if variant is LoraVariant.LOFTQ and technique.method is Method.QDORA:
-        yield f"{path}.lora.variant: loftq is worked out for LoRA alone; set method: qlora, or variant: olora"
-    if variant is LoraVariant.LOFTQ and OutputFormat.MERGED in spec.output.formats:
-        yield "spec.output.formats: merged: loftq makes up for what quantization lost, which merged weights have"
     if variant is LoraVariant.ORTHOGONAL and technique.method in {Method.QLORA, Method.QDORA}:
-        yield f"{path}.lora.variant: orthogonal cannot start from quantized weights; set olora, or method: lora"
+        yield f"{path}: orthogonal cannot start from quantized weights; set olora, or method: lora"
+    if variant is not LoraVariant.LOFTQ:
+        return
+    if stored is not QuantizationType.NF4:
+        yield f"{path}: loftq makes up for nf4 weights only, not {stored.value}; set olora, or type: nf4"
+    if technique.method is Method.QDORA:
+        yield f"{path}: loftq is worked out for LoRA alone; set method: qlora, or variant: olora"
+    for wanted in sorted({OutputFormat.MERGED, OutputFormat.ONNX} & set(spec.output.formats)):
+        why = "loftq makes up for what quantization lost, which merged weights have; set adapter"
+        yield f"spec.output.formats: {wanted.value}: {why}"
+
+
+def _technique(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
+    technique, path = spec.technique, "spec.technique"
     if technique.peft is None:
         return
     kind, asked = technique.peft.type, f"{path}.peft.type: {technique.peft.type.value}"
+    known = catalog.peft_options()[kind]
+    for name in sorted(technique.peft.options.keys() - known):
+        yield f"{path}.peft.options.{name}: {kind.value} has no such option; take of {', '.join(sorted(known))}"
     if kind is PeftType.TRAINABLE_TOKENS and "token_indices" not in technique.peft.options:
         yield f"{path}.peft.options.token_indices: {kind.value} needs the tokens that learn, such as '32001,32002'"
     if kind is PeftType.PREFIX_TUNING and spec.training.gradient_checkpointing:
@@ -153,6 +171,8 @@ def _precision(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> I
     asked = spec.training.precision
     if asked in HALF and not machine.is_cpu and not machine.accelerator.bf16:
         yield f"spec.training.precision: {machine.accelerator.name} has no bf16; set fp16, or leave it out"
+    if asked is Precision.BF16 and machine.is_cpu and spec.distribution.strategy is Strategy.DEEPSPEED:
+        yield "spec.training.precision: DeepSpeed trains in fp32 on a cpu; set fp32, or distribution.strategy: ddp"
     if asked is Precision.FP16 and machine.is_cpu:
         yield "spec.training.precision: fp16 does not train on a cpu; set bf16 or fp32, or leave it out"
 

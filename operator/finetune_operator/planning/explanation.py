@@ -5,12 +5,13 @@ Not here: choosing (`planning.search`, `planning.methods`, `planning.hyperparame
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.technique import Goal, Method
 from finetune_operator.planning import hyperparameters, methods
-from finetune_operator.planning.catalog import Confidence
+from finetune_operator.planning.catalog import Confidence, Technique
 from finetune_operator.planning.duration import Duration
 from finetune_operator.planning.memory.estimate import readable
 from finetune_operator.planning.memory.workload import ALONE
@@ -79,11 +80,23 @@ def warnings(found: Fit, time: Duration) -> tuple[str, ...]:
             f"{found.workload.sequence_length} tokens are more than the {found.question.shape.max_positions} that the "
             "model was trained to read; expect worse answers beyond them"
         )
-    unserved = methods.unserved_goals(spec, question.method)
-    said.extend(f"goal {goal.value} is not served by {question.method.value}" for goal in unserved)
+    said.extend(_unserved(question))
     if spec.checkpoints.storage and spec.checkpoints.storage.ephemeral:
         said.append("ephemeral storage goes with the pod: nothing can resume, and artifacts need a destination")
     return tuple(said)
+
+
+def _unserved(question: Question) -> Iterator[str]:
+    """Say which goals method and sharding do not serve, by the table, and what does."""
+    spec = question.spec
+    for goal in methods.unserved_goals(spec, question.method):
+        instead = methods.against(goal, methods.TECHNIQUES.get(question.method))
+        yield f"goal {goal.value} is not served by {question.method.value}; {instead}"
+    if spec.distribution.strategy is Strategy.DEEPSPEED:
+        column = Technique.ZERO if question.sharding.stage else Technique.DEEPSPEED
+        for goal in spec.technique.goals:
+            if instead := methods.against(goal, column):
+                yield f"goal {goal.value} is not served by {column.value}; {instead}"
 
 
 def _with(reason: str, saves: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.technique import Goal, Method, QuantizationType
-from finetune_operator.planning.catalog import Technique, serves_goal
+from finetune_operator.planning.catalog import Technique, scenarios_of_goal, serves_goal
 
 ASKED = "asked for"
 
@@ -87,6 +87,20 @@ def candidates(spec: FineTuneJobSpec) -> tuple[Candidate, ...]:
 def unserved_goals(spec: FineTuneJobSpec, method: Method) -> tuple[Goal, ...]:
     """Return the goals that a chosen method does not serve, by the table."""
     return tuple(goal for goal in spec.technique.goals if not _serves(method, goal))
+
+
+def against(goal: Goal, column: Technique | None) -> str:
+    """Say what to take towards a goal instead of a technique that does not serve it, and why; nothing where it does.
+
+    None stands for full fine-tuning, which has no column.
+    """
+    rows = (row for row in scenarios_of_goal(goal) if column not in row.serves)
+    return "; ".join(f"take {_one_of(row.serves)}: {' '.join(row.because.split())}" for row in rows)
+
+
+def _one_of(techniques: tuple[Technique, ...]) -> str:
+    *rest, last = (technique.value for technique in techniques)
+    return f"{', '.join(rest)} or {last}"
 
 
 def allowed(spec: FineTuneJobSpec, method: Method) -> bool:

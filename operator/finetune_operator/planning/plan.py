@@ -1,11 +1,13 @@
 """Decides how a job runs before a pod is started; `plan` is the entry, `Plan` or `Refusal` the answer.
 
+`descend` plans the job again after memory ran out in spite of its plan.
+
 Not here: the pod made of it (`manifests`), the wording in status (`status`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
@@ -24,8 +26,23 @@ from finetune_operator.planning.profiles import Profiles
 from finetune_operator.planning.refusal import Refusal
 from finetune_operator.planning.search.alternatives import alternatives
 from finetune_operator.planning.search.first import Job, first, questions
-from finetune_operator.planning.search.fitting import QUANTIZED, Fit, Question, needed_beside, run, smallest
-from finetune_operator.planning.search.ladder import ladder
+from finetune_operator.planning.search.fitting import (
+    QUANTIZED,
+    Fit,
+    Question,
+    needed_beside,
+    pod_bytes,
+    predict,
+    request_bytes,
+    run,
+    smallest,
+)
+from finetune_operator.planning.search.ladder import Rung, ladder
+
+RAN_OUT = "memory ran out with the method that was planned first"
+
+RAISE = 1.5
+"""Factor by which the memory limit of a pod grows when it was too small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +85,17 @@ class Plan:
         return self.sharding.devices
 
 
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """How far a plan gave way when memory ran out: rungs of its ladder taken, and raises of the pod's memory limit."""
+
+    rung: int = 0
+    memory_raises: int = 0
+
+
+AS_PLANNED = Descent()
+
+
 def plan(
     spec: FineTuneJobSpec, profiles: Profiles, *, stack: Stack = TRAINER, shape: ModelShape | None = None
 ) -> Plan | Refusal:
@@ -76,6 +104,56 @@ def plan(
     `stack` says how the training software computes, where a run of other software is planned again; `shape` is a model
     read from its own config.json.
     """
+    found = _found(spec, profiles, stack=stack, shape=shape)
+    return found if isinstance(found, Refusal) else _complete(*found)
+
+
+def descend(spec: FineTuneJobSpec, profiles: Profiles, taken: Descent) -> Plan | Refusal | None:
+    """Return the plan after so many steps down, of the same effective batch; None where there is no such step.
+
+    The pod's memory limit never shrinks: what ran out once is not made smaller.
+    """
+    if taken == AS_PLANNED:
+        return plan(spec, profiles)
+    found = _found(spec, profiles)
+    if isinstance(found, Refusal):
+        return found
+    job, first_fit = found
+    rungs = ladder(first_fit)
+    if taken.rung > len(rungs):
+        return None
+    fitted = _on(rungs[taken.rung - 1], first_fit) if taken.rung else first_fit
+    limit = _raised(fitted.host_bytes, taken.memory_raises, fitted.question.machine.host_bytes)
+    if limit is None:
+        return None
+    planned = _complete(job, replace(fitted, host_bytes=limit))
+    return replace(planned, ladder=tuple(rung.change for rung in rungs[taken.rung :]))
+
+
+def _on(rung: Rung, first_fit: Fit) -> Fit:
+    predicted = predict(rung.question, rung.workload)
+    needs = pod_bytes(rung.question, rung.workload, predicted)
+    return Fit(
+        question=rung.question,
+        workload=rung.workload,
+        estimate=predicted,
+        host_bytes=max(first_fit.host_bytes, min(needs, rung.question.machine.host_bytes)),
+    )
+
+
+def _raised(limit: int, raises: int, most: int) -> int | None:
+    """Return a limit after so many raises, at most what the machine has; None where it had all of that before."""
+    for _ in range(raises):
+        if limit >= most:
+            return None
+        limit = min(request_bytes(round(limit * RAISE)), most)
+    return limit
+
+
+def _found(
+    spec: FineTuneJobSpec, profiles: Profiles, *, stack: Stack = TRAINER, shape: ModelShape | None = None
+) -> tuple[Job, Fit] | Refusal:
+    """Return the way in which a job is to run, or why there is none."""
     model = shape or checks.shape(spec)
     if isinstance(model, Refusal):
         return model
@@ -90,7 +168,7 @@ def plan(
     found = [fitting for machine in possible if (fitting := first(job, machine)) is not None]
     if not found:
         return _refusal(job, possible)
-    return _complete(job, min(found, key=lambda pair: (pair[0], _cost(job, pair[1])))[1])
+    return job, min(found, key=lambda pair: (pair[0], _cost(job, pair[1])))[1]
 
 
 def _cost(job: Job, found: Fit) -> tuple[float, float]:
@@ -135,7 +213,7 @@ def _complete(job: Job, found: Fit) -> Plan:
         duration=time,
         choices=explanation.choices(
             found,
-            method_reason=next(c.reason for c in methods.candidates(spec) if c.method is method),
+            method_reason=next((c.reason for c in methods.candidates(spec) if c.method is method), RAN_OUT),
             length_reason=job.length[1],
             rate=rate,
             time=time,

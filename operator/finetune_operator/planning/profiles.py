@@ -55,6 +55,13 @@ class TrainerProfile(ApiModel):
     termination_grace_period_seconds: int = Field(
         default=30, description="terminationGracePeriodSeconds a trainer has to save its state. Default: 30.", ge=1
     )
+    start_deadline_seconds: int = Field(
+        default=3600,
+        description="startDeadlineSeconds after which a job ends whose pods have not all started (no image, no node, "
+        "no volume), so that none holds devices for ever. 0: never. Default: 3600.",
+        ge=0,
+        le=31_536_000,
+    )
 
 
 class Toleration(ApiModel):

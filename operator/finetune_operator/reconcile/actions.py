@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 from finetune_trainer.contract import ExitReport
 
 from finetune_operator.api.v1alpha1.reasons import Reason
+from finetune_operator.api.v1alpha1.status import AttemptStatus
 from finetune_operator.manifests.labels import Manifest
 from finetune_operator.planning.plan import Plan
+
+
+class Propagation(enum.StrEnum):
+    """What becomes of the dependents of an object that is deleted."""
+
+    FOREGROUND = "Foreground"
+    """They go first: once the object is gone, so are they."""
+    BACKGROUND = "Background"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +26,25 @@ class Create:
     """Create a child under its deterministic name; that it exists already is as good."""
 
     manifest: Manifest = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Delete the object with this uid; that it is gone already is as good."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    propagation: Propagation = Propagation.FOREGROUND
+
+
+@dataclass(frozen=True, slots=True)
+class ProveIdle:
+    """Read the job's Jobs and pods live: what follows is done only if none of them may still run."""
+
+
+Action = Create | Delete | ProveIdle
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +62,17 @@ class State(enum.StrEnum):
     REFUSED = "refused"
     WAITING = "waiting"
     CREATING = "creating"
+    QUEUED = "queued"
     PENDING = "pending"
     STARTING = "starting"
     TRAINING = "training"
+    RESTARTING = "restarting"
+    SUSPENDING = "suspending"
+    SUSPENDED = "suspended"
+    STOPPING = "stopping"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     FINISHED_BEFORE = "finished-before"
     DELETING = "deleting"
 
@@ -58,9 +92,13 @@ class Decision:
     """Actions in their order, the verdict that status and metrics show, and when to look again (seconds)."""
 
     verdict: Verdict
-    actions: tuple[Create, ...] = ()
+    actions: tuple[Action, ...] = ()
     plan: Plan | None = None
     requeue_after: float | None = None
+    attempts: tuple[AttemptStatus, ...] = ()
+    """Every attempt so far, as it is to be remembered."""
+    begun: AttemptStatus | None = None
+    """The attempt that the actions begin; to be remembered only if they succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +113,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of the actions: how many objects are new, and the first refusal, which stopped the rest."""
+    """What came of the actions: how many objects are new, and the first refusal, which stopped the rest.
+
+    `outdated`: the live look has shown something that the decision did not know; it has to be made again.
+    """
 
     created: int = 0
     refused: Refused | None = None
+    outdated: bool = False

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from finetune_trainer.contract import Outcome, TrainerPhase
+from dataclasses import replace
 
+from finetune_trainer.contract import Outcome
+
+from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import ConditionType, Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
-from finetune_operator.manifests.attempt import Attempt
-from finetune_operator.manifests.build import children
-from finetune_operator.manifests.supported import unsupported
-from finetune_operator.planning.plan import Plan, plan
-from finetune_operator.planning.refusal import Refusal
-from finetune_operator.reconcile import failure, startup
-from finetune_operator.reconcile.actions import Create, Decision, State, Verdict
-from finetune_operator.reconcile.snapshot import InvalidSpec, Snapshot, Workload
-
-LOOK_AGAIN_FOR_OBJECTS = 5.0
-"""Seconds between looks for an object that the spec names: it may be applied right after the job."""
-
-LAST_WORD_GRACE = 10.0
-"""Seconds that the news of a pod's end may come after the news of its Job's end: they travel on two watches."""
-
-LOOK_AGAIN_FOR_LAST_WORD = 1.0
-
-FIRST_ATTEMPT = 1
-
-_BEFORE_TRAINING = frozenset(
-    {
-        TrainerPhase.STARTING,
-        TrainerPhase.VALIDATING_DATA,
-        TrainerPhase.LOADING_MODEL,
-        TrainerPhase.EVALUATING_BASELINE,
-    }
-)
+from finetune_operator.planning.plan import Plan, descend
+from finetune_operator.reconcile import deadline, expiry
+from finetune_operator.reconcile.actions import Decision, State, Verdict
+from finetune_operator.reconcile.attempts import beginning, oom, retry, stopping, underway
+from finetune_operator.reconcile.attempts.history import Attempts, history, last_report, reason_of
+from finetune_operator.reconcile.snapshot import InvalidSpec, Snapshot
 
 
 def decide(seen: Snapshot) -> Decision:
@@ -44,22 +26,16 @@ def decide(seen: Snapshot) -> Decision:
 
     # It ended in an earlier pass: an end never changes.
     if finished(seen.previous):
-        return Decision(Verdict(State.FINISHED_BEFORE, Reason.SUCCEEDED, "the job has ended"))
+        return expiry.after_end(seen)
 
-    # The API server let through what the models do not accept.
-    if isinstance(seen.spec, InvalidSpec):
-        return Decision(Verdict(State.REFUSED, Reason.INVALID_SPEC, seen.spec.message))
-
-    # Nothing runs: plan, and begin.
-    if seen.workload is None:
-        return _begin(seen, seen.spec)
-
-    # The attempt has ended.
-    if seen.workload.finished_at is not None:
-        return _end(seen, seen.spec, seen.workload)
-
-    # The attempt is on its way.
-    return Decision(_progress(seen), plan=_plan_once(seen, seen.spec))
+    # It lives: what is to be remembered of its attempts and its plan goes with whatever is decided.
+    attempts = history(seen)
+    decision = _living(seen, attempts)
+    return replace(
+        decision,
+        attempts=decision.attempts or attempts,
+        plan=decision.plan or _forgotten_plan(seen, attempts),
+    )
 
 
 def finished(status: FineTuneJobStatus) -> bool:
@@ -69,53 +45,89 @@ def finished(status: FineTuneJobStatus) -> bool:
     )
 
 
-def _begin(seen: Snapshot, spec: FineTuneJobSpec) -> Decision:
-    planned = plan(spec, seen.profiles)
-    if isinstance(planned, Refusal):
-        return Decision(Verdict(State.REFUSED, planned.reason, planned.message))
-    if (message := unsupported(spec, planned, seen.profiles)) is not None:
-        return Decision(Verdict(State.REFUSED, Reason.UNSUPPORTED, message), plan=planned)
-    if seen.missing:
-        return Decision(
-            startup.missing(seen.missing[0], seen.meta.key.namespace),
-            plan=planned,
-            requeue_after=LOOK_AGAIN_FOR_OBJECTS,
-        )
-    attempt = Attempt(seen.meta.key, spec, planned, seen.profiles, FIRST_ATTEMPT)
+def _living(seen: Snapshot, attempts: Attempts) -> Decision:
+    on_its_way, spec = stopping.under_way(attempts), seen.spec
+
+    # The newest attempt brought the result, whatever was asked meanwhile.
+    if attempts and not on_its_way and reason_of(attempts[-1]) is Reason.SUCCEEDED:
+        return Decision(_succeeded(seen))
+
+    # The API server let through what the models do not accept: what runs goes on, nothing new begins.
+    if isinstance(spec, InvalidSpec):
+        return underway.follow(seen, attempts) if on_its_way else _unreadable(spec, attempts)
+
+    # The user wants no more of it.
+    if spec.cancel:
+        return stopping.stop(seen, attempts, Reason.CANCELLED) if on_its_way else _cancelled(seen)
+
+    # It has been active for as long as it may.
+    left = deadline.seconds_left(seen, spec, attempts)
+    if left is not None and left <= 0:
+        return stopping.stop(seen, attempts, Reason.DEADLINE_EXCEEDED) if on_its_way else _overdue(seen, spec)
+
+    # The user wants the devices back for a while.
+    if spec.suspend:
+        return stopping.stop(seen, attempts, Reason.SUSPENDED) if on_its_way else _suspended(seen, spec, attempts)
+
+    # The attempt is on its way.
+    if on_its_way:
+        return underway.follow(seen, attempts)
+
+    # An attempt has ended without a result: enough, or again.
+    if attempts:
+        return _after(seen, spec, attempts)
+
+    # Nothing runs yet: plan, and begin.
+    return beginning.begin(seen, spec, attempts)
+
+
+def _succeeded(seen: Snapshot) -> Verdict:
+    report = last_report(seen)
+    if report is None or report.outcome is not Outcome.SUCCEEDED:
+        message = "the trainer succeeded, but its report is lost; see report.json beside the artifacts"
+        return Verdict(State.SUCCEEDED, Reason.SUCCEEDED, message)
+    message = report.message or "the model is trained; what it brought is in status.result"
+    return Verdict(State.SUCCEEDED, Reason.SUCCEEDED, message, report)
+
+
+def _unreadable(spec: InvalidSpec, attempts: Attempts) -> Decision:
+    return Decision(Verdict(State.FAILED if attempts else State.REFUSED, Reason.INVALID_SPEC, spec.message))
+
+
+def _cancelled(seen: Snapshot) -> Decision:
+    message = "cancelled; what it saved stays on its claim"
+    return Decision(Verdict(State.CANCELLED, Reason.CANCELLED, message, last_report(seen)))
+
+
+def _overdue(seen: Snapshot, spec: FineTuneJobSpec) -> Decision:
+    message = f"the job was active for longer than spec.activeDeadlineSeconds ({spec.active_deadline_seconds} s)"
+    return Decision(Verdict(State.FAILED, Reason.DEADLINE_EXCEEDED, message, last_report(seen)))
+
+
+def _suspended(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts) -> Decision:
+    if not attempts:
+        plan = beginning.planned(seen, spec, oom.descent_of(None))
+        if isinstance(plan, Verdict):
+            return beginning.begin(seen, spec, attempts)  # which refuses it
     return Decision(
-        Verdict(State.CREATING, Reason.CREATED, "the attempt's objects are created"),
-        actions=tuple(Create(manifest) for manifest in children(attempt)),
-        plan=planned,
+        Verdict(State.SUSPENDED, Reason.SUSPENDED, "no pod runs; set suspend: false to go on", last_report(seen))
     )
 
 
-def _end(seen: Snapshot, spec: FineTuneJobSpec, workload: Workload) -> Decision:
-    planned = _plan_once(seen, spec)
-    told = seen.pod is not None and seen.pod.ending is not None
-    if not told and seen.now - (workload.finished_at or 0) < LAST_WORD_GRACE:
-        return Decision(_progress(seen), plan=planned, requeue_after=LOOK_AGAIN_FOR_LAST_WORD)
-    if not workload.complete:
-        return Decision(failure.classify(workload, seen.pod), plan=planned)
-    report = failure.exit_report(seen.pod.ending if seen.pod else None)
-    if report is None or report.outcome is not Outcome.SUCCEEDED:
-        message = "the trainer succeeded, but its report is lost; see report.json beside the artifacts"
-        return Decision(Verdict(State.SUCCEEDED, Reason.SUCCEEDED, message), plan=planned)
-    message = report.message or "the model is trained; what it brought is in status.result"
-    return Decision(Verdict(State.SUCCEEDED, Reason.SUCCEEDED, message, report), plan=planned)
+def _after(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts) -> Decision:
+    follows = retry.after(seen, spec, attempts)
+    if isinstance(follows, retry.Enough):
+        return Decision(Verdict(State.FAILED, follows.reason, follows.message, last_report(seen)))
+    if 0 < follows.at - seen.now <= retry.LONGEST_WAIT:
+        message = f"{follows.message}; tried again at {timestamps.write(follows.at)}"
+        verdict = Verdict(State.RESTARTING, Reason.RESTARTING, message, last_report(seen))
+        return Decision(verdict, requeue_after=follows.at - seen.now)
+    return beginning.begin(seen, spec, attempts, follows)
 
 
-def _progress(seen: Snapshot) -> Verdict:
-    if seen.pod is None or seen.pod.started_at is None:
-        return startup.waiting(seen.pod)
-    phase = seen.progress.phase if seen.progress else TrainerPhase.STARTING
-    if phase in _BEFORE_TRAINING:
-        return Verdict(State.STARTING, Reason.STARTING, f"the trainer is up: {phase.value}")
-    return Verdict(State.TRAINING, Reason.TRAINING, f"the trainer is at work: {phase.value}")
-
-
-def _plan_once(seen: Snapshot, spec: FineTuneJobSpec) -> Plan | None:
+def _forgotten_plan(seen: Snapshot, attempts: Attempts) -> Plan | None:
     """Return the plan if status lost it (a crash between creating and writing), None where it is remembered."""
-    if seen.previous.plan is not None:
+    if seen.previous.plan is not None or isinstance(seen.spec, InvalidSpec):
         return None
-    planned = plan(spec, seen.profiles)
+    planned = descend(seen.spec, seen.profiles, oom.descent_of(attempts[-1] if attempts else None))
     return planned if isinstance(planned, Plan) else None

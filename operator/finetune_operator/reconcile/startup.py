@@ -5,23 +5,56 @@ from __future__ import annotations
 from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.manifests.volumes import CONFIG_MAP
 from finetune_operator.reconcile.actions import State, Verdict
-from finetune_operator.reconcile.snapshot import Missing, PodFacts
+from finetune_operator.reconcile.snapshot import Missing, PodFacts, Trouble, Workload
 
-_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
-_CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_WAITING = {
+    "ErrImagePull": Reason.IMAGE_PULL,
+    "ImagePullBackOff": Reason.IMAGE_PULL,
+    "InvalidImageName": Reason.IMAGE_PULL,
+    "ErrImageNeverPull": Reason.IMAGE_PULL,
+    "CreateContainerConfigError": Reason.CONTAINER_CONFIG,
+    "CreateContainerError": Reason.CONTAINER_CONFIG,
+    "RunContainerError": Reason.CONTAINER_CONFIG,
+}
+
+_TROUBLES = {
+    "FailedCreate": Reason.POD_REFUSED,
+    "FailedScheduling": Reason.UNSCHEDULABLE,
+    "FailedMount": Reason.VOLUME,
+    "FailedAttachVolume": Reason.VOLUME,
+    "FailedMapVolume": Reason.VOLUME,
+    "Failed": Reason.IMAGE_PULL,
+}
+"""Events' reasons, by what they mean for a pod that has not started."""
+
+CREATED = "the attempt's objects are created"
+
+QUOTA = "exceeded quota"
+"""The API server's words where a ResourceQuota is used up."""
 
 
-def waiting(pod: PodFacts | None) -> Verdict:
-    """Return the verdict on a pod that has not started."""
-    if pod is None:
-        return _pending(Reason.POD_PENDING, "the Job exists, its pod does not yet")
-    if pod.unschedulable:
-        return _pending(Reason.UNSCHEDULABLE, pod.unschedulable)
-    if pod.waiting_reason in _IMAGE:
-        return _pending(Reason.IMAGE_PULL, pod.waiting_message or pod.waiting_reason)
-    if pod.waiting_reason in _CONFIG:
-        return _pending(Reason.CONTAINER_CONFIG, pod.waiting_message or pod.waiting_reason)
-    return _pending(Reason.POD_PENDING, pod.waiting_reason or "the pod is being started")
+def queued(workload: Workload, queue: str | None) -> Verdict:
+    """Return the verdict on a Job that a queue holds back."""
+    if queue is None:
+        words = f"the Job {workload.name} is suspended by somebody else; nothing starts until that is undone"
+        return Verdict(State.QUEUED, Reason.QUEUED, words)
+    return Verdict(State.QUEUED, Reason.QUEUED, f"waits for a place in queue '{queue}'")
+
+
+def waiting(pods: tuple[PodFacts, ...], expected: int, trouble: Trouble | None) -> Verdict:
+    """Return the verdict on an attempt whose pods have not all started."""
+    late = next((pod for pod in pods if pod.started_at is None), None)
+    if late is not None and late.unschedulable:
+        return _pending(Reason.UNSCHEDULABLE, late.unschedulable)
+    if late is not None and late.waiting_reason in _WAITING:
+        return _pending(_WAITING[late.waiting_reason], late.waiting_message or late.waiting_reason)
+    if trouble is not None:
+        return _pending(_of(trouble), trouble.message or trouble.reason)
+    if late is not None:
+        return _pending(Reason.POD_PENDING, late.waiting_reason or "the pod is being started")
+    if expected == 1:  # in the words of the pass that created the Job: until there is a pod, nothing is new to write
+        return Verdict(State.CREATING, Reason.CREATED, CREATED)
+    return _pending(Reason.POD_PENDING, f"{len(pods)} of {expected} pods exist; training begins when all have started")
 
 
 def missing(missing: Missing, namespace: str) -> Verdict:
@@ -35,6 +68,12 @@ def missing(missing: Missing, namespace: str) -> Verdict:
         reason = Reason.CONFIG_MAP_NOT_FOUND if what.kind == CONFIG_MAP else Reason.CLAIM_NOT_FOUND
     way_out = "create it (the job goes on by itself) or apply the job with the right name"
     return Verdict(State.WAITING, reason, f"{what.field}: {wrong}; {way_out}")
+
+
+def _of(trouble: Trouble) -> Reason:
+    if QUOTA in trouble.message:
+        return Reason.QUOTA_EXCEEDED
+    return _TROUBLES.get(trouble.reason, Reason.POD_PENDING)
 
 
 def _pending(reason: Reason, message: str) -> Verdict:

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 
 from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import ConditionType, Reason
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import CheckpointStatus, Condition
 from finetune_operator.reconcile.actions import Result, State, Verdict
 from finetune_operator.reconcile.snapshot import Snapshot
+from finetune_operator.reconcile.startup import QUOTA
+from finetune_operator.status.progress import ephemeral
 
-ENDS = frozenset({State.REFUSED, State.SUCCEEDED, State.FAILED})
+ENDS = frozenset({State.REFUSED, State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 RUNNING = frozenset({State.STARTING, State.TRAINING})
+
+AT_REST = ENDS | RUNNING | {State.SUSPENDED}
+"""States in which a job is where it was asked to be, for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,10 @@ def conditions(
     """Return every condition, each with the time at which its status changed last."""
     observed = (
         accepted(verdict),
+        *admitted(seen, verdict),
         running(verdict, result),
-        checkpoint_available(checkpoint),
+        suspended(verdict, checkpoint),
+        checkpoint_available(seen, checkpoint),
         finished(verdict),
         succeeded(verdict),
         *reconciling(verdict, result),
@@ -48,17 +56,49 @@ def accepted(verdict: Verdict) -> Observation:
     return Observation(ConditionType.ACCEPTED, "True", Reason.PLANNED, "the plan is in status.plan")
 
 
+def admitted(seen: Snapshot, verdict: Verdict) -> tuple[Observation, ...]:
+    """Whether the queue has given its place; absent where the job has no queue."""
+    queue = seen.spec.queue_name if isinstance(seen.spec, FineTuneJobSpec) else None
+    if queue is None:
+        return ()
+    workload = seen.workload
+    if workload is not None and workload.started_at is not None and not workload.suspended:
+        return (Observation(ConditionType.ADMITTED, "True", Reason.ADMITTED, f"queue '{queue}' gave it a place"),)
+    if verdict.state in ENDS or verdict.state is State.SUSPENDED:
+        return (Observation(ConditionType.ADMITTED, "False", verdict.reason, "it holds no place in a queue"),)
+    before = next((one for one in seen.previous.conditions if one.type == ConditionType.ADMITTED), None)
+    evicted = before is not None and (before.status == "True" or before.reason == Reason.EVICTED)
+    if workload is not None and workload.suspended and evicted:
+        words = workload.suspended_message or "the queue took its place back"
+        return (Observation(ConditionType.ADMITTED, "False", Reason.EVICTED, words),)
+    return (Observation(ConditionType.ADMITTED, "False", Reason.QUEUED, f"waits for a place in queue '{queue}'"),)
+
+
 def running(verdict: Verdict, result: Result) -> Observation:
     """Whether the trainer's process is up."""
     if verdict.state in RUNNING:
         return Observation(ConditionType.RUNNING, "True", verdict.reason, verdict.message)
     if result.refused is not None:
-        return Observation(ConditionType.RUNNING, "False", Reason.REFUSED_BY_API, refusal(result))
+        return Observation(ConditionType.RUNNING, "False", refusal_reason(result), refusal(result))
     return Observation(ConditionType.RUNNING, "False", verdict.reason, verdict.message)
 
 
-def checkpoint_available(checkpoint: CheckpointStatus | None) -> Observation:
-    """Whether an attempt could resume."""
+def suspended(verdict: Verdict, checkpoint: CheckpointStatus | None) -> Observation:
+    """Whether the job rests at its user's wish: no pod, no device."""
+    if verdict.state is State.SUSPENDED:
+        saved = checkpoint is not None and checkpoint.resumable
+        where = f"it resumes at step {checkpoint.step}" if checkpoint and saved else "it begins at the first step"
+        return Observation(ConditionType.SUSPENDED, "True", Reason.SUSPENDED, f"no pod, no device; {where}")
+    if verdict.state is State.SUSPENDING:
+        return Observation(ConditionType.SUSPENDED, "False", Reason.SUSPENDING, verdict.message)
+    return Observation(ConditionType.SUSPENDED, "False", Reason.ACTIVE, "")
+
+
+def checkpoint_available(seen: Snapshot, checkpoint: CheckpointStatus | None) -> Observation:
+    """Whether an attempt could resume; where it never could, that is told before the first is begun."""
+    if ephemeral(seen.spec):
+        words = "ephemeral storage goes with its pod: nothing can resume; set checkpoints.storage.template or claim"
+        return Observation(ConditionType.CHECKPOINT_AVAILABLE, "False", Reason.EPHEMERAL, words)
     if checkpoint is None or not checkpoint.resumable:
         return Observation(ConditionType.CHECKPOINT_AVAILABLE, "False", Reason.NONE_YET, "no checkpoint to resume from")
     return Observation(ConditionType.CHECKPOINT_AVAILABLE, "True", Reason.SAVED, f"saved at step {checkpoint.step}")
@@ -81,17 +121,17 @@ def succeeded(verdict: Verdict) -> Observation:
 
 
 def reconciling(verdict: Verdict, result: Result) -> tuple[Observation, ...]:
-    """The kstatus word for on-its-way: present until the trainer is up, absent afterwards."""
-    if verdict.state in ENDS or verdict.state in RUNNING:
+    """The kstatus word for on-its-way: absent while the trainer is up, at rest, and after the end."""
+    if verdict.state in AT_REST:
         return ()
     if result.refused is not None:
-        return (Observation(ConditionType.RECONCILING, "True", Reason.REFUSED_BY_API, refusal(result)),)
+        return (Observation(ConditionType.RECONCILING, "True", refusal_reason(result), refusal(result)),)
     return (Observation(ConditionType.RECONCILING, "True", verdict.reason, verdict.message),)
 
 
 def stalled(verdict: Verdict) -> tuple[Observation, ...]:
     """The kstatus word for will-not-get-there: present once the job has failed."""
-    if verdict.state in ENDS and verdict.state is not State.SUCCEEDED:
+    if verdict.state in ENDS - {State.SUCCEEDED}:
         return (Observation(ConditionType.STALLED, "True", verdict.reason, verdict.message),)
     return ()
 
@@ -100,6 +140,11 @@ def refusal(result: Result) -> str:
     """Return the API server's own words about an object it did not take."""
     refused = result.refused
     return f"{refused.kind} {refused.name}: {refused.message}" if refused else ""
+
+
+def refusal_reason(result: Result) -> Reason:
+    """Return the reason for what the API server did not take."""
+    return Reason.QUOTA_EXCEEDED if result.refused and QUOTA in result.refused.message else Reason.REFUSED_BY_API
 
 
 def _timed(seen: Snapshot, observed: Observation) -> Condition:

@@ -9,15 +9,22 @@ from finetune_operator.api.v1alpha1.reasons import Phase, Reason
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus, PlanStatus
 from finetune_operator.reconcile.actions import Event
 
+_UNEASY = frozenset({Phase.PENDING, Phase.RESTARTING})
+_QUIET = frozenset({Reason.CREATED, Reason.RESUMED})
+
 
 def events(old: FineTuneJobStatus, new: FineTuneJobStatus) -> tuple[Event, ...]:
     """Return the events of a change, oldest first."""
     planned = () if old.plan is not None or new.plan is None else (_planned(new.plan),)
     if (new.phase is old.phase and _reason(new) == _reason(old)) or _reason(new) == Reason.POD_PENDING:
         return planned
+    if planned and _reason(new) == Reason.CREATED:
+        return planned  # a job that is planned is begun in the same pass: one change, one event
     if new.phase is Phase.SUCCEEDED:
         return (*planned, Event("Succeeded", _gain(new), warning=False))
-    trouble = new.phase is Phase.FAILED or (new.phase is Phase.PENDING and _reason(new) != Reason.CREATED)
+    if old.phase is Phase.RESTARTING and _reason(new) == Reason.RESTARTING:
+        return planned  # the pause is over: why there was one has been told
+    trouble = new.phase is Phase.FAILED or (new.phase in _UNEASY and _reason(new) not in _QUIET)
     return (*planned, Event(_reason(new), new.message or "", warning=trouble))
 
 

@@ -41,9 +41,12 @@ def checkpoint(seen: Snapshot, report: ExitReport | None) -> CheckpointStatus | 
     step = report.checkpoint_step if report else None
     if step is None and seen.progress:
         step = seen.progress.checkpoint_step
-    if step is None:
-        return seen.previous.checkpoint
-    return CheckpointStatus(step=step, resumable=not _ephemeral(seen.spec))
+    before = seen.previous.checkpoint
+    if step is None or (before is not None and before.step == step):
+        return before
+    ended = seen.pod.ending if seen.pod else None
+    moment = ended.finished_at if report and ended and ended.finished_at else seen.now
+    return CheckpointStatus(step=step, time=timestamps.write(moment), resumable=not ephemeral(seen.spec))
 
 
 def _live(said: Progress) -> ProgressStatus:
@@ -63,6 +66,7 @@ def _live(said: Progress) -> ProgressStatus:
     )
 
 
-def _ephemeral(spec: FineTuneJobSpec | InvalidSpec) -> bool:
+def ephemeral(spec: FineTuneJobSpec | InvalidSpec) -> bool:
+    """Return whether checkpoints go with their pod."""
     storage = spec.checkpoints.storage if isinstance(spec, FineTuneJobSpec) else None
     return storage is not None and storage.ephemeral is not None

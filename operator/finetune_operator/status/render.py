@@ -22,14 +22,15 @@ def render(seen: Snapshot, decision: Decision, result: Result) -> FineTuneJobSta
     checkpoint = progress.checkpoint(seen, verdict.report)
     refused = result.refused is not None
     running = conditions.running(verdict, result)
-    attempts = _attempts(seen, verdict)
+    begun = () if refused or decision.begun is None else (decision.begun,)
+    attempts = (*decision.attempts, *begun)
     return FineTuneJobStatus(
         observed_generation=seen.meta.generation,
         phase=summary.PHASES[verdict.state],
         message=conditions.refusal(result) if refused else verdict.message,
         conditions=conditions.conditions(seen, verdict, result, checkpoint),
-        start_time=_start_time(seen),
-        completion_time=_completion_time(seen, verdict),
+        start_time=_start_time(seen, attempts),
+        completion_time=_completion_time(seen, verdict, attempts),
         plan=plan,
         progress=now,
         checkpoint=checkpoint,
@@ -43,36 +44,18 @@ def _reason(verdict: Verdict, running: conditions.Observation) -> str:
     return verdict.reason.value if verdict.state in conditions.ENDS else running.reason.value
 
 
-def _start_time(seen: Snapshot) -> str | None:
-    if seen.previous.start_time is None and seen.pod and seen.pod.started_at is not None:
-        return timestamps.write(seen.pod.started_at)
-    return seen.previous.start_time
+def _start_time(seen: Snapshot, attempts: tuple[AttemptStatus, ...]) -> str | None:
+    started = (attempt.start_time for attempt in attempts if attempt.start_time is not None)
+    return seen.previous.start_time or next(started, None)
 
 
-def _completion_time(seen: Snapshot, verdict: Verdict) -> str | None:
+def _completion_time(seen: Snapshot, verdict: Verdict, attempts: tuple[AttemptStatus, ...]) -> str | None:
+    """Return when the job ended: with its last attempt where it ended by that, else now."""
     if verdict.state not in conditions.ENDS:
         return None
-    ended = seen.workload.finished_at if seen.workload else None
-    return timestamps.write(ended if ended is not None else seen.now)
-
-
-def _attempts(seen: Snapshot, verdict: Verdict) -> tuple[AttemptStatus, ...]:
-    if seen.workload is None:
-        return seen.previous.attempts
-    pod, ending = seen.pod, seen.pod.ending if seen.pod else None
-    resumed = verdict.report.resumed_from_step if verdict.report else None
-    if resumed is None and seen.progress:
-        resumed = seen.progress.resumed_from_step
-    current = AttemptStatus(
-        number=seen.workload.attempt,
-        job=seen.workload.name,
-        start_time=timestamps.write(pod.started_at) if pod and pod.started_at is not None else None,
-        end_time=timestamps.write(ending.finished_at) if ending else None,
-        reason=verdict.reason.value if verdict.state in conditions.ENDS else None,
-        resumed_from_step=resumed,
-    )
-    earlier = tuple(attempt for attempt in seen.previous.attempts if attempt.number != current.number)
-    return (*earlier, current)
+    before = {attempt.number for attempt in seen.previous.attempts if attempt.end_time is not None}
+    ended = next((one.end_time for one in attempts[-1:] if one.number not in before), None)
+    return ended or timestamps.write(seen.now)
 
 
 def _result(seen: Snapshot, verdict: Verdict) -> ResultStatus | None:

@@ -14,11 +14,17 @@ PHASES = {
     State.REFUSED: Phase.FAILED,
     State.WAITING: Phase.PENDING,
     State.CREATING: Phase.PENDING,
+    State.QUEUED: Phase.QUEUED,
     State.PENDING: Phase.PENDING,
     State.STARTING: Phase.STARTING,
     State.TRAINING: Phase.RUNNING,
+    State.RESTARTING: Phase.RESTARTING,
+    State.SUSPENDING: Phase.SUSPENDING,
+    State.SUSPENDED: Phase.SUSPENDED,
+    State.STOPPING: Phase.STOPPING,
     State.SUCCEEDED: Phase.SUCCEEDED,
     State.FAILED: Phase.FAILED,
+    State.CANCELLED: Phase.CANCELLED,
 }
 
 

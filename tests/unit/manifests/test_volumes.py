@@ -37,9 +37,8 @@ def test_what_the_spec_names_and_others_make_is_listed_with_its_field():
     }
 
 
-def test_a_source_without_a_choice_is_an_error():
-    with pytest.raises(ValueError, match="neither claim nor configMap"):
-        volumes.dataset("dataset", "/mnt/dataset", DatasetSource())
+def test_rows_that_the_trainer_fetches_need_no_mount():
+    assert volumes.dataset("dataset", "/mnt/dataset", DatasetSource(https={"url": "https://example.org/rows"})) is None
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../other", "a/../../b", ".hidden", "a//b", "a/", ""])

@@ -21,6 +21,16 @@ NUMBERS = {
 }
 
 CONTRADICTIONS = {
+    "sharding by PyTorch on a cpu": (
+        {"distribution": {"strategy": "fsdp"}},
+        Reason.UNSUPPORTED,
+        "set ddp, or deepspeed",
+    ),
+    "DeepSpeed in bf16 on a cpu": (
+        {"distribution": {"strategy": "deepspeed"}, "training": {"precision": "bf16"}},
+        Reason.INVALID_SPEC,
+        "set fp32",
+    ),
     "training on an fpga": ({"hardware": {"accelerator": "fpga"}}, Reason.UNSUPPORTED, "train on cpu or a GPU"),
     "more devices than are offered": (
         {"hardware": {"accelerator": "cpu", "devicesPerNode": 2}},
@@ -64,6 +74,11 @@ CONTRADICTIONS = {
         {"hardware": {"accelerator": "nvidia-l4", "devicesPerNode": 4}, "training": {"batchSize": 6}},
         Reason.INVALID_SPEC,
         "make it a multiple",
+    ),
+    "perplexity of a model that points": (
+        {"task": "question-answering", "evaluation": {"metrics": ["f1", "perplexity"]}},
+        Reason.INVALID_SPEC,
+        "take f1 or loss",
     ),
     "micro-batches that do not go round": (
         {
@@ -118,6 +133,11 @@ MISFITS = {
         "cannot start from quantized weights",
     ),
     "loftq merged into weights that lost nothing": (loftq() | MERGED, "spec.output.formats: merged"),
+    "loftq in ONNX": (loftq() | {"output": {"formats": ["adapter", "onnx"]}}, "spec.output.formats: onnx"),
+    "an option of another adapter": (
+        peft("ia3", rank=8),
+        "spec.technique.peft.options.rank: ia3 has no such option; take of exclude_modules, fan_in_fan_out",
+    ),
     "tokens that learn, without their numbers": (
         PHI3 | {"task": "chat"} | peft("trainable-tokens"),
         "options.token_indices: trainable-tokens needs the tokens",
@@ -148,6 +168,7 @@ POSSIBLE = {
     "loftq of its own format": loftq(),
     "the smallest job": {},
     "an encoder that answers questions": {"task": "question-answering"},
+    "perplexity of a model that writes": PHI3 | {"task": "chat", "evaluation": {"metrics": ["perplexity"]}},
     "every linear layer": {"technique": {"method": "lora", "lora": {"targetModules": ["all-linear"]}}},
     "more tokens than rotary positions were trained for": {
         "model": {"name": "llama-2-7b"},

@@ -82,7 +82,23 @@ WARNINGS = {
     "a very long run": ({"accelerator": "cpu", "technique": {"method": "qlora"}}, "days"),
     "a goal that is not served": (
         {"technique": {"method": "auto", "goals": ["reduce-memory", "reduce-cost"], "quantization": {"type": "none"}}},
-        "goal reduce-cost is not served",
+        "goal reduce-cost is not served by dora; take lora, qlora, deepspeed or zero: cost falls with",
+    ),
+    "a goal that sharding adds nothing to": (
+        {
+            "technique": {"method": "auto", "goals": ["fewer-parameters"]},
+            "distribution": {"strategy": "deepspeed", "zeroStage": 2},
+            "hardware": {"nodes": 2},
+        },
+        "goal fewer-parameters is not served by zero; take qlora, peft or dora: fewest weights learn",
+    ),
+    "a goal that the engine alone adds nothing to": (
+        {
+            "technique": {"method": "auto", "goals": ["fewer-parameters"]},
+            "distribution": {"strategy": "deepspeed", "zeroStage": 0},
+            "hardware": {"nodes": 2},
+        },
+        "goal fewer-parameters is not served by deepspeed; take qlora, peft or dora",
     ),
     "longer than the model was trained for": (
         {"model": "llama-2-7b", "training": {"sequenceLength": 8192}},
@@ -95,6 +111,12 @@ WARNINGS = {
 @pytest.mark.parametrize(("fields", "words"), WARNINGS.values(), ids=WARNINGS)
 def test_what_a_person_should_know_is_a_warning(fields, words):
     assert any(words in warning for warning in planned(**fields).warnings)
+
+
+def test_a_goal_that_method_and_sharding_serve_is_no_reason_to_warn():
+    goal = {"method": "auto", "goals": ["reduce-memory"]}
+    shared = {"distribution": {"strategy": "deepspeed", "zeroStage": 0}, "hardware": {"nodes": 2}}
+    assert not [one for one in planned(technique=goal, **shared).warnings if one.startswith("goal ")]
 
 
 def test_a_plain_job_has_no_warnings():

@@ -3,7 +3,8 @@
 import pytest
 from builders import a_job
 from finetune_operator.api.v1alpha1.technique import Goal
-from finetune_operator.planning.methods import allowed, candidates, unserved_goals
+from finetune_operator.planning import catalog
+from finetune_operator.planning.methods import TECHNIQUES, against, allowed, candidates, unserved_goals
 
 AUTO = {"method": "auto"}
 
@@ -56,3 +57,35 @@ def test_a_goal_that_a_method_does_not_serve_is_named():
 def test_quantization_none_bars_methods_that_quantize():
     job = a_job(technique=AUTO | {"quantization": {"type": "none"}})
     assert [allowed(job, method) for method in ("lora", "qlora", "qdora")] == [True, False, False]
+
+
+NO = [(Goal(cell.scenario), cell.technique) for cell in catalog.table() if not cell.serves]
+
+
+def test_the_table_says_no_ten_times_and_each_is_a_goal():
+    assert len(NO) == 10
+
+
+@pytest.mark.parametrize(("goal", "technique"), NO)
+def test_where_the_table_says_no_auto_begins_with_something_else(goal, technique):
+    first = candidates(a_job(technique=AUTO | {"goals": [goal.value]}))[0].method
+    assert TECHNIQUES.get(first) is not technique
+    assert TECHNIQUES.get(first) in catalog.scenarios_of_goal(goal)[0].serves or first == "full"
+
+
+@pytest.mark.parametrize(("goal", "technique"), NO)
+def test_where_the_table_says_no_what_does_serve_is_named_with_the_reason(goal, technique):
+    (row,) = catalog.scenarios_of_goal(goal)
+    words = against(goal, technique)
+    *names, last = row.serves
+    assert words.startswith(f"take {', '.join(names)} or {last}: ")
+    assert technique not in row.serves
+    assert " ".join(row.because.split()) in words
+
+
+YES = [(goal, technique) for goal in Goal for technique in catalog.Technique if catalog.serves_goal(technique, goal)]
+
+
+@pytest.mark.parametrize(("goal", "technique"), YES)
+def test_where_the_table_says_yes_nothing_is_advised_against(goal, technique):
+    assert against(goal, technique) == ""

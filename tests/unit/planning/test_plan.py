@@ -5,7 +5,7 @@ from builders import a_job
 from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.technique import Method
 from finetune_operator.planning import catalog
-from finetune_operator.planning.plan import Plan, plan
+from finetune_operator.planning.plan import RAN_OUT, Descent, Plan, descend, plan
 from finetune_operator.planning.profiles import GIB, CpuProfile, Profiles
 from finetune_operator.planning.refusal import Refusal
 
@@ -306,3 +306,68 @@ def test_a_plan_never_fills_more_than_there_is(method):
     answer = planned(**chatting("nvidia-a10g", technique={"method": method.value}))
     assert answer.memory.peak <= answer.limit_bytes
     assert answer.memory_bytes <= answer.machine.host_bytes
+
+
+def descended(rung=0, raises=0, profiles=None, **fields):
+    return descend(a_job(**fields), profiles or Profiles(), Descent(rung, raises))
+
+
+def test_a_plan_that_gave_way_to_nothing_is_the_plan():
+    assert descended(**chatting()) == planned(**chatting())
+
+
+def test_each_rung_is_a_whole_plan_of_the_same_effective_batch_with_the_rest_of_the_ladder_below_it():
+    sharded = chatting(technique={"goals": ["aggregate-gpu-memory"]})
+    first = above = planned(**sharded)
+    assert len(first.ladder) > 4
+    for rung in range(1, len(first.ladder) + 1):
+        lower = descended(rung, **sharded)
+        assert lower.ladder == first.ladder[rung:]
+        assert _batch(lower) == _batch(first)
+        assert lower.memory.peak < above.memory.peak
+        above = lower
+
+
+def _batch(answer: Plan) -> int:
+    return answer.micro_batch_size * answer.gradient_accumulation_steps * answer.devices
+
+
+def test_below_the_last_rung_there_is_nothing():
+    last = len(planned(**chatting("nvidia-l4")).ladder)
+    assert descended(last + 1, **chatting("nvidia-l4")) is None
+
+
+def test_the_memory_limit_of_a_pod_grows_by_half_up_to_what_the_machine_has():
+    first = planned().memory_bytes
+    most = round(first * 2)
+    offered = Profiles(cpu=CpuProfile(memory_bytes=most))
+    assert descended(raises=1, profiles=offered).memory_bytes == pytest.approx(1.5 * first, rel=0.1)
+    assert descended(raises=2, profiles=offered).memory_bytes == most
+    assert descended(raises=3, profiles=offered) is None
+
+
+def test_a_smaller_plan_does_not_lower_the_memory_limit_of_its_pod():
+    assert descended(1).memory.peak < planned().memory.peak
+    assert descended(1).memory_bytes == planned().memory_bytes
+
+
+def test_what_is_moved_off_a_device_gets_its_room_in_the_pod():
+    offloading = chatting("nvidia-l4", technique={"method": "full"}, hardware={"devicesPerNode": 8})
+    first = planned(**offloading)
+    place = first.ladder.index("offload of the optimizer") + 1
+    assert descended(place, **offloading).memory_bytes > first.memory_bytes
+
+
+def test_a_method_that_only_a_rung_brought_says_why():
+    lower = descended(len(planned(**chatting("nvidia-l4")).ladder), **chatting("nvidia-l4"))
+    assert lower.method is Method.QLORA
+    unwished = chatting(
+        technique={"goals": ["aggregate-gpu-memory"], "lora": {"rank": 8}}, distribution={"strategy": "ddp"}
+    )
+    last = descended(len(planned(**unwished).ladder), **unwished)
+    assert last.method is Method.QDORA
+    assert choice(last, "technique.method").reason.startswith(RAN_OUT)
+
+
+def test_what_cannot_be_planned_cannot_give_way():
+    assert isinstance(descended(1, model={"name": "unheard-of"}), Refusal)

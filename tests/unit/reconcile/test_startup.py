@@ -1,12 +1,14 @@
 """Why a pod does not run yet."""
 
 import pytest
-from builders import a_pod
-from finetune_operator.api.v1alpha1.reasons import Reason
-from finetune_operator.reconcile.startup import waiting
+from builders import a_pod, a_workload
+from finetune_operator.api.v1alpha1.reasons import STUCK, Reason
+from finetune_operator.reconcile.actions import State
+from finetune_operator.reconcile.snapshot import Trouble
+from finetune_operator.reconcile.startup import queued, waiting
 
 CASES = {
-    "no pod yet": (None, Reason.POD_PENDING, "its pod does not yet"),
+    "no pod yet": (None, Reason.CREATED, "objects are created"),
     "no node takes it": (
         a_pod(unschedulable="0/1 nodes are available: 1 Insufficient memory."),
         Reason.UNSCHEDULABLE,
@@ -39,6 +41,51 @@ CASES = {
 
 @pytest.mark.parametrize(("pod", "want_reason", "want_words"), CASES.values(), ids=CASES)
 def test_waiting(pod, want_reason, want_words):
-    verdict = waiting(pod)
+    verdict = waiting(() if pod is None else (pod,), 1, None)
     assert verdict.reason is want_reason
     assert want_words in verdict.message
+
+
+TROUBLES = {
+    "the quota is used up": (
+        "FailedCreate",
+        'pods "reviews" is forbidden: exceeded quota: team, requested: memory=1Gi',
+        Reason.QUOTA_EXCEEDED,
+    ),
+    "an admission policy forbids the pod": ("FailedCreate", 'violates PodSecurity "restricted"', Reason.POD_REFUSED),
+    "a volume cannot be mounted": ("FailedMount", 'MountVolume.SetUp failed for volume "model"', Reason.VOLUME),
+    "a volume hangs on another node": ("FailedAttachVolume", "Multi-Attach error for volume", Reason.VOLUME),
+    "the pod's network is not ready": ("FailedCreatePodSandBox", "network plugin not ready", Reason.POD_PENDING),
+    "nothing is said but a word": ("FailedMount", "", Reason.VOLUME),
+}
+
+
+@pytest.mark.parametrize(("reason", "message", "want"), TROUBLES.values(), ids=TROUBLES)
+def test_what_events_tell_is_told_where_pod_and_job_are_silent(reason, message, want):
+    verdict = waiting((), 1, Trouble(reason, message))
+    assert (verdict.reason, verdict.message) == (want, message or reason)
+    assert verdict.reason in STUCK
+
+
+def test_what_the_pod_itself_tells_counts_more_than_its_events():
+    pod = a_pod(waiting_reason="ErrImagePull", waiting_message="not found")
+    assert waiting((pod,), 1, Trouble("FailedMount", "old news")).reason is Reason.IMAGE_PULL
+
+
+def test_of_several_pods_the_one_that_waits_tells_why():
+    pods = (a_pod(running=True), a_pod(rank=1, unschedulable="Insufficient cpu"))
+    assert waiting(pods, 2, None).reason is Reason.UNSCHEDULABLE
+
+
+def test_of_several_pods_those_that_are_missing_are_counted():
+    assert "1 of 2 pods exist" in waiting((a_pod(running=True),), 2, None).message
+
+
+def test_a_job_in_a_queue_names_it():
+    verdict = queued(a_workload(suspended=True), "team")
+    assert (verdict.state, verdict.reason) == (State.QUEUED, Reason.QUEUED)
+    assert "queue 'team'" in verdict.message
+
+
+def test_a_job_that_is_held_back_without_a_queue_is_told_as_what_it_is():
+    assert "suspended by somebody else" in queued(a_workload(suspended=True), None).message

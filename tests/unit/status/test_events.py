@@ -15,8 +15,13 @@ def told(old, new):
     return [(event.reason, event.warning) for event in events(old, new)]
 
 
-def test_a_new_job_tells_of_its_plan_and_of_its_objects():
-    assert told(NOTHING, status_of(seen())) == [("Planned", False), ("Created", False)]
+def test_a_new_job_tells_once_that_it_is_planned_and_begun():
+    assert told(NOTHING, status_of(seen())) == [("Planned", False)]
+
+
+def test_a_job_that_had_to_wait_tells_that_it_is_begun():
+    waiting = status_of(seen(missing=(Missing(Required("PersistentVolumeClaim", "x", "spec.y")),)))
+    assert told(waiting, status_of(seen(previous=waiting))) == [("Created", False)]
 
 
 def test_progress_alone_is_no_event():
@@ -61,3 +66,33 @@ def test_a_success_without_numbers_still_tells():
     )
     (event,) = events(status_of(RUNNING), status_of(same))
     assert event.message == "accuracy 0.53 -> 0.84"
+
+
+BROKE = a_workload(failed_reason="BackoffLimitExceeded", finished_at=NOW - 1)
+
+
+def test_a_pause_before_a_retry_is_told_once_with_its_cause():
+    before = status_of(RUNNING)
+    pauses = status_of(seen(previous=before, workload=BROKE, pod=ended(1)))
+    assert told(before, pauses) == [("Restarting", True)]
+    again = status_of(seen(previous=pauses, workload=BROKE, pod=ended(1), now=NOW + 60))
+    assert again.attempts[-1].number == 2
+    assert told(pauses, again) == []
+
+
+def test_a_retry_without_a_pause_is_told_too():
+    before = status_of(RUNNING)
+    again = status_of(seen(previous=before, workload=BROKE, pod=ended(1, disruption="EvictionByEvictionAPI")))
+    (event,) = events(before, again)
+    assert (event.reason, "Evicted" in event.message) == ("Restarting", True)
+
+
+def test_a_wish_that_is_followed_is_no_warning():
+    asked = a_job(suspend=True)
+    before = status_of(RUNNING)
+    stopping = status_of(seen(asked, previous=before, workload=a_workload(), pod=a_pod(running=True)))
+    rests = status_of(seen(asked, previous=stopping, listed=True))
+    resumes = status_of(seen(previous=rests))
+    assert told(before, stopping) == [("Suspending", False)]
+    assert told(stopping, rests) == [("Suspended", False)]
+    assert told(rests, resumes) == [("Resumed", False)]

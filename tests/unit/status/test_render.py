@@ -3,14 +3,28 @@
 import dataclasses
 
 import pytest
-from builders import KEY, NOW, a_failure, a_job, a_pod, a_report, a_workload, at_step, ended, seen, status_of
+from builders import (
+    KEY,
+    NOW,
+    a_failure,
+    a_job,
+    a_pod,
+    a_report,
+    a_workload,
+    an_attempt,
+    at_step,
+    ended,
+    remembered,
+    seen,
+    status_of,
+)
 from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import Phase
 from finetune_operator.manifests import names
 from finetune_operator.manifests.volumes import Required
 from finetune_operator.reconcile.actions import Refused, Result
 from finetune_operator.reconcile.snapshot import Missing
-from finetune_trainer.contract import Artifact, FailureReason
+from finetune_trainer.contract import Artifact, ExitCode, FailureReason, Outcome
 
 RUNNING = {"workload": a_workload(), "pod": a_pod(running=True)}
 DONE = {"workload": a_workload(complete=True, finished_at=NOW - 1), "pod": ended(0, report=a_report())}
@@ -85,17 +99,23 @@ def test_a_refusal_by_the_planner_ends_the_job_at_once():
 
 
 def test_a_refusal_by_the_api_server_is_quoted_and_the_job_stays_pending():
-    quota = Result(refused=Refused("Job", "reviews-1", 403, "exceeded quota: pods"))
-    status = status_of(seen(), quota)
+    status = status_of(seen(), Result(refused=Refused("Job", "reviews-1", 403, "denied by policy")))
     assert status.phase is Phase.PENDING
     assert status.columns.reason == "RefusedByAPI"
-    assert "exceeded quota" in status.message
+    assert "denied by policy" in status.message
     assert condition(status, "Reconciling").reason == "RefusedByAPI"
+    assert status.attempts == ()
+
+
+def test_a_quota_that_is_used_up_is_told_as_such():
+    status = status_of(seen(), Result(refused=Refused("Job", "reviews-1", 403, "exceeded quota: count/jobs.batch")))
+    assert status.columns.reason == "QuotaExceeded"
 
 
 def test_every_condition_is_there_from_the_first_status_on():
     kinds = {c.type for c in status_of(seen()).conditions}
-    assert {"Accepted", "Running", "CheckpointAvailable", "Finished", "Succeeded", "Reconciling"} == kinds
+    lasting = {"Accepted", "Running", "Suspended", "CheckpointAvailable", "Finished", "Succeeded"}
+    assert kinds == lasting | {"Reconciling"}
 
 
 def test_reconciling_goes_once_the_trainer_is_up():
@@ -107,7 +127,7 @@ def test_a_transition_time_moves_only_when_the_status_of_the_condition_does():
     later = status_of(seen(previous=first, now=NOW + 60, workload=a_workload()))
     started = status_of(seen(previous=later, now=NOW + 90, **RUNNING))
     assert condition(later, "Running").last_transition_time == timestamps.write(NOW)
-    assert condition(later, "Running").reason == "PodPending"
+    assert condition(later, "Running").reason == "Created"
     assert condition(started, "Running").last_transition_time == timestamps.write(NOW + 90)
 
 
@@ -139,6 +159,92 @@ def test_a_checkpoint_is_resumable_only_on_storage_that_stays(storage, want):
 def test_a_resumed_attempt_says_from_where():
     status = status_of(seen(**RUNNING, progress=at_step(42, resumed_from_step=40)))
     assert status.attempts[0].resumed_from_step == 40
+
+
+def test_an_attempt_that_was_begun_is_remembered_at_once():
+    (one,) = status_of(seen()).attempts
+    assert (one.number, one.start_time) == (1, None)
+    assert status_of(seen()).columns.attempt == "1"
+
+
+STOPPED = a_report(outcome=Outcome.SUSPENDED, checkpoint_step=40, step=42)
+
+
+def test_a_suspended_job_tells_that_it_holds_nothing_and_where_it_resumes():
+    asked = a_job(suspend=True)
+    running = status_of(seen(**RUNNING, progress=at_step(42)))
+    stopping = status_of(seen(asked, previous=running, **RUNNING))
+    assert (stopping.phase, condition(stopping, "Suspended").status) == (Phase.SUSPENDING, "False")
+    assert condition(stopping, "Reconciling").status == "True"
+    gone = ended(ExitCode.SUSPENDED, report=STOPPED, gone_at=0.0)
+    rests = status_of(seen(asked, previous=stopping, listed=True, pod=gone))
+    assert (rests.phase, rests.columns.reason, rests.checkpoint.step) == (Phase.SUSPENDED, "Suspended", 40)
+    assert condition(rests, "Suspended").status == "True"
+    assert "resumes at step 40" in condition(rests, "Suspended").message
+    assert condition(rests, "CheckpointAvailable").status == "True"
+    assert condition(rests, "Reconciling") is None
+    assert condition(rests, "Running").status == "False"
+    assert rests.completion_time is None
+    later = status_of(seen(asked, previous=rests, now=NOW + 600))
+    assert later == rests
+
+
+def test_a_job_suspended_before_it_saved_begins_at_the_first_step():
+    assert "begins at the first step" in condition(status_of(seen(a_job(suspend=True))), "Suspended").message
+
+
+def test_a_checkpoint_has_the_moment_at_which_it_was_seen_first():
+    running = seen(**RUNNING, progress=at_step(42, checkpoint_step=40))
+    first = status_of(running)
+    later = status_of(dataclasses.replace(running, previous=first, now=NOW + 9))
+    assert first.checkpoint.time == later.checkpoint.time == timestamps.write(NOW)
+    ends = ended(30, report=dataclasses.replace(STOPPED, checkpoint_step=50))
+    assert status_of(seen(previous=first, workload=a_workload(), pod=ends)).checkpoint.time == timestamps.write(NOW - 1)
+
+
+def test_a_cancelled_job_has_ended_in_a_way_of_its_own():
+    before = remembered(an_attempt(reason="Cancelled"))
+    status = status_of(seen(a_job(cancel=True), previous=before))
+    assert (status.phase, status.columns.reason) == (Phase.CANCELLED, "Cancelled")
+    assert condition(status, "Finished").reason == "Cancelled"
+    assert condition(status, "Succeeded").status == "False"
+    assert status.completion_time == timestamps.write(NOW)
+
+
+def test_storage_that_goes_with_the_pod_is_told_before_anything_runs():
+    status = status_of(seen(a_job(checkpoints={"storage": {"ephemeral": {}}})))
+    assert condition(status, "CheckpointAvailable").reason == "Ephemeral"
+    assert "nothing can resume" in condition(status, "CheckpointAvailable").message
+
+
+QUEUED = a_job(queueName="team")
+HELD = a_workload(suspended=True, started_at=None, suspended_message="Job suspended")
+
+
+def test_a_job_without_a_queue_says_nothing_of_one():
+    assert condition(status_of(seen()), "Admitted") is None
+
+
+def test_admission_eviction_and_readmission_are_mirrored():
+    waits = status_of(seen(QUEUED, workload=HELD))
+    assert (waits.phase, condition(waits, "Admitted").reason) == (Phase.QUEUED, "Queued")
+    runs = status_of(seen(QUEUED, previous=waits, **RUNNING))
+    assert (runs.phase, condition(runs, "Admitted").status) == (Phase.STARTING, "True")
+    evicted = status_of(seen(QUEUED, previous=runs, workload=HELD))
+    told = condition(evicted, "Admitted")
+    assert (told.status, told.reason, told.message) == ("False", "Evicted", "Job suspended")
+    still = status_of(seen(QUEUED, previous=evicted, workload=dataclasses.replace(HELD, suspended_message="")))
+    assert condition(still, "Admitted").reason == "Evicted"
+    back = status_of(seen(QUEUED, previous=still, **RUNNING))
+    assert condition(back, "Admitted").status == "True"
+
+
+def test_a_job_that_has_ended_or_rests_holds_no_place_in_a_queue():
+    rests = status_of(seen(a_job(queueName="team", suspend=True)))
+    ended_by_hand = status_of(seen(a_job(queueName="team", cancel=True)))
+    for status, reason in ((rests, "Suspended"), (ended_by_hand, "Cancelled")):
+        told = condition(status, "Admitted")
+        assert (told.status, told.reason, told.message) == ("False", reason, "it holds no place in a queue")
 
 
 def test_a_job_that_is_being_deleted_gets_no_new_status():

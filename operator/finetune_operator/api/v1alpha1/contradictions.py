@@ -92,6 +92,10 @@ def _of_task() -> tuple[Rule, ...]:
             f"{PATH}.evaluation.metrics: one of them is not measured for spec.task; remove it, or remove metrics to "
             "get those usual for the task",
         ),
+        rule(
+            f"!has(self.evaluation) || !has(self.evaluation.best) || self.evaluation.best in {measured}[self.task]",
+            f"{PATH}.evaluation.best: is not measured for spec.task; take loss, or another metric of the task",
+        ),
     )
 
 

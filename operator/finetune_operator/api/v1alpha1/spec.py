@@ -34,6 +34,13 @@ class Task(enum.StrEnum):
     PREFERENCE = "preference"
 
 
+class TtlPolicy(enum.StrEnum):
+    """What goes when the time to live is over."""
+
+    JOB = "job"
+    CHILDREN = "children"
+
+
 IMMUTABLE: typing.Final = (
     "model",
     "task",
@@ -113,6 +120,12 @@ class FineTuneJobSpec(ApiModel):
         "stays. Mutable.",
         ge=0,
         le=31_536_000,
+    )
+    ttl_policy: TtlPolicy = Field(
+        default=TtlPolicy.JOB,
+        description="ttlPolicy says what ttlSecondsAfterFinished deletes: `job` with all that belongs to it, or "
+        "`children`: Jobs and pods with their logs, while the job stays with its status and the claim with the "
+        "artifacts. Default: job. Mutable.",
     )
     queue_name: str | None = maybe(
         "queueName is the Kueue LocalQueue that admits the job. Unset: it starts at once.", pattern=OBJECT_NAME

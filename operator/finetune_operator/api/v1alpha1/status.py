@@ -99,18 +99,29 @@ class CheckpointStatus(ApiModel):
     """The newest complete checkpoint."""
 
     step: int = Field(description="step it was saved at.")
+    time: Timestamp | None = Field(default=None, description="time at which it was seen first.")
     resumable: bool = Field(description="resumable is false where the storage is lost with the pod.")
 
 
 class AttemptStatus(ApiModel):
-    """One try at the job."""
+    """One try at the job: what is known of it is never forgotten, and all that follows is decided from it."""
 
     number: int = Field(description="number of the attempt, from 1.")
     job: str = Field(description="job is the name of the batch/v1 Job.")
     start_time: Timestamp | None = Field(default=None, description="startTime of its pod.")
     end_time: Timestamp | None = Field(default=None, description="endTime of its pod.")
-    reason: str | None = Field(default=None, description="reason it ended.")
+    reason: str | None = Field(default=None, description="reason it ended, or is being ended.")
+    message: str | None = Field(default=None, description="message of its end.")
     resumed_from_step: int | None = Field(default=None, description="resumedFromStep is set if it resumed.")
+    change: str | None = Field(default=None, description="change of the plan since the attempt before.")
+    rung: int = Field(default=0, description="rung of the plan's ladder it stands on; 0 is the plan as it was made.")
+    memory_raises: int = Field(default=0, description="memoryRaises: how often the pod's memory limit was raised.")
+    active_seconds: int = Field(
+        default=0, description="activeSeconds that its Job was active, once it is not; they count for the deadline."
+    )
+    queued_seconds: int | None = Field(
+        default=None, description="queuedSeconds that it waited for its queue, once it was admitted."
+    )
 
 
 class ArtifactStatus(ApiModel):

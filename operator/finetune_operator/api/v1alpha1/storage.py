@@ -21,7 +21,7 @@ from finetune_operator.api.v1alpha1.sources import (
 
 
 class ClaimTemplate(ApiModel):
-    """A claim that the operator makes for the job and that goes when the job is deleted."""
+    """A claim that the operator makes for the job and that goes when the job is deleted, unless it is to be kept."""
 
     size: str = Field(
         default="2Gi",
@@ -31,6 +31,9 @@ class ClaimTemplate(ApiModel):
     )
     storage_class_name: str | None = maybe(
         "storageClassName of the claim. Unset: the cluster's default.", pattern=OBJECT_NAME
+    )
+    keep: bool = Field(
+        default=False, description="keep leaves the claim when the job is deleted; delete it yourself. Default: false."
     )
 
 

@@ -48,7 +48,7 @@ class Scheduler(enum.StrEnum):
 
 
 class EarlyStopping(ApiModel):
-    """Ends training when the loss on held-out rows no longer falls."""
+    """Ends training when what is measured on held-out rows gets no better, and delivers the best checkpoint."""
 
     patience: int = Field(
         default=3,
@@ -58,7 +58,7 @@ class EarlyStopping(ApiModel):
     )
     threshold: float = Field(
         default=0.0,
-        description="threshold by which the loss has to fall to count as progress. Default: 0.",
+        description="threshold by which the measurement has to get better to count as progress. Default: 0.",
         ge=0.0,
         le=100.0,
     )
@@ -159,7 +159,8 @@ class Training(ApiModel):
     seed: int = Field(default=42, description="seed of every random choice. Default: 42.", ge=0, le=2_147_483_647)
     early_stopping: EarlyStopping | None = Field(
         default=None,
-        description="earlyStopping ends training when the loss on held-out rows no longer falls. Unset: it does not.",
+        description="earlyStopping ends training when the loss on held-out rows, or evaluation.best, gets no better, "
+        "and delivers the best checkpoint. Unset: it does not.",
     )
 
 
@@ -183,6 +184,15 @@ class Metric(enum.StrEnum):
 class Evaluation(ApiModel):
     """When the held-out rows are measured, and by what."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.best) || has(self.everySteps)",
+                f"{PATH}.best: needs measurements during training; set everySteps or remove best",
+            )
+        )
+    )
+
     every_steps: int | None = Field(
         default=None,
         description="everySteps measures in between, each so many optimizer steps. Unset: only before and after "
@@ -191,6 +201,11 @@ class Evaluation(ApiModel):
         le=10_000_000,
     )
     metrics: tuple[Metric, ...] = choices("metrics to measure. Unset: those usual for the task.", most=12)
+    best: Metric | None = Field(
+        default=None,
+        description="best is the metric whose best checkpoint is kept, beside the newest ones, and delivered. Unset: "
+        "the loss with training.earlyStopping, else the last step is delivered.",
+    )
     baseline: bool = Field(
         default=True,
         description="baseline also measures the untouched model, so that the gain is known. Default: true.",

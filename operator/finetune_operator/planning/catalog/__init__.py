@@ -24,6 +24,7 @@ from finetune_operator.planning.catalog.instances import (
 )
 from finetune_operator.planning.catalog.layouts import Group, Layout, Linear
 from finetune_operator.planning.catalog.models import find, models, nearest
+from finetune_operator.planning.catalog.peft_options import peft_options
 from finetune_operator.planning.catalog.shape import Biases, ModelKind, ModelShape, Norm
 from finetune_operator.planning.catalog.techniques import (
     Advice,
@@ -69,6 +70,7 @@ __all__ = [
     "nearest",
     "nearest_accelerators",
     "nearest_instances",
+    "peft_options",
     "scenarios",
     "scenarios_of_goal",
     "scenarios_of_task",

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.technique import Goal, Method
 from finetune_operator.api.v1alpha1.training import Precision
@@ -85,6 +86,7 @@ def questions(job: Job, machine: Machine) -> Iterator[Question]:
     length = job.length[0]
     for method, (per_node, shardings) in pairs:
         for precision, sharding in itertools.product(_precisions(job, machine, method), shardings):
+            narrow = machine.is_cpu and sharding.strategy is Strategy.DEEPSPEED  # which trains in fp32 alone there
             yield Question(
                 spec=job.spec,
                 shape=job.shape,
@@ -93,7 +95,7 @@ def questions(job: Job, machine: Machine) -> Iterator[Question]:
                 length=length,
                 devices_per_node=per_node,
                 sharding=sharding,
-                precision=precision,
+                precision=Precision.FP32 if narrow else precision,
                 stack=job.stack,
             )
 

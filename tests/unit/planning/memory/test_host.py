@@ -6,12 +6,13 @@ import pathlib
 
 import pytest
 from any_workloads import a_workload_of, an_adapter, workloads
+from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.technique import Method, PeftType
 from finetune_operator.api.v1alpha1.training import Precision
 from finetune_operator.planning import catalog
 from finetune_operator.planning.memory import host
 from finetune_operator.planning.memory.estimate import MIB
-from finetune_operator.planning.memory.workload import Loss, Quantizer
+from finetune_operator.planning.memory.workload import Loss, Quantizer, Sharding
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -43,6 +44,24 @@ def test_runs_of_many_kinds_were_measured():
 
 def peak(shape, work, **facts):
     return host.estimate(shape, dataclasses.replace(work, **facts)).peak
+
+
+def shared(strategy, stage=0):
+    return Sharding(strategy=strategy, stage=stage, devices=2)
+
+
+def test_ddp_costs_a_process_no_stack_of_its_own_and_deepspeed_does():
+    work = a_workload_of(TINY, Method.LORA)
+    stacks = {
+        strategy: dict(host.estimate(TINY, dataclasses.replace(work, sharding=shared(strategy))).terms)["stack"]
+        for strategy in (Strategy.NONE, Strategy.DDP, Strategy.DEEPSPEED)
+    }
+    assert stacks[Strategy.NONE] == stacks[Strategy.DDP] == stacks[Strategy.DEEPSPEED] - host.DEEPSPEED_STACK
+
+
+def test_a_model_whose_parameters_are_split_is_held_whole_before_that():
+    work = dataclasses.replace(a_workload_of(TINY, Method.FULL), sharding=shared(Strategy.DEEPSPEED, 3))
+    assert dict(host.estimate(TINY, work).terms)["weights"] == host.FLOAT * TINY.parameters
 
 
 @given(workloads(), some.integers(1, 64))

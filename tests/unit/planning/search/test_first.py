@@ -46,6 +46,14 @@ def test_the_better_number_format_comes_before_more_devices():
     assert every[:2] == [(1, "full", "bf16-mixed"), (1, "full", "bf16")]
 
 
+def test_deepspeed_on_processors_that_know_bf16_still_computes_in_fp32():
+    profiles = Profiles(cpu=CpuProfile(bf16=True))
+    small = {"accelerator": "cpu", "model": "all-MiniLM-L6-v2", "task": "text-classification", "profiles": profiles}
+    for strategy, want in (("ddp", "bf16"), ("deepspeed", "fp32")):
+        every = tried(**small, hardware={"nodes": 2}, distribution={"strategy": strategy})
+        assert {precision for *_way, precision in every} == {want}
+
+
 def test_a_number_format_that_was_asked_for_is_the_only_one():
     assert {precision for *_way, precision in tried(training={"precision": "fp32"})} == {"fp32"}
 

@@ -101,15 +101,25 @@ def _hra(shape: ModelShape, chosen: Targets, options: Options) -> Adapter:
 
 def _oft(shape: ModelShape, chosen: Targets, options: Options) -> Adapter:
     """Rotations of blocks of the input, each written out seven times."""
-    block = _number(options, "oft_block_size", 32)
-    base = common(shape, chosen, chosen.total(lambda a, _b: a * (block - 1) / 2))
-    return replace(base, weight_values=7 * block * chosen.each(lambda a, _b: a))
+    block = _blocks(options, ("oft_block_size", 32), "r")
+    base = common(shape, chosen, chosen.total(lambda a, _b: a * (block(a) - 1) / 2))
+    return replace(base, weight_values=7 * chosen.each(lambda a, _b: block(a) * a))
+
+
+def _blocks(options: Options, size: tuple[str, int], count: str) -> Callable[[float], float]:
+    """Tell the width of a block from the width of a matrix: said by its size, or by how many there are."""
+    many = _number(options, count, 0)
+    given = _number(options, *size)
+    return lambda width: width / many if many and size[0] not in options else given
 
 
 def _boft(shape: ModelShape, chosen: Targets, options: Options) -> Adapter:
     """Rotations of the whole input, three squares of its width, by a frozen permutation; and a scaled output."""
-    block, factors = _number(options, "boft_block_size", 4), _number(options, "boft_n_butterfly_factor", 1)
-    base = common(shape, chosen, chosen.total(lambda a, b: a * block * factors + b))
+    block, factors = (
+        _blocks(options, ("boft_block_size", 4), "boft_block_num"),
+        _number(options, "boft_n_butterfly_factor", 1),
+    )
+    base = common(shape, chosen, chosen.total(lambda a, b: a * block(a) * factors + b))
     return replace(
         _without_inputs(base),
         outputs=base.distinct_inputs + chosen.each(lambda _a, b: b),

@@ -17,7 +17,7 @@ LLAMA = catalog.find("llama-3.2-3b")
 ALL = {"target_modules": lora.ALL_LINEAR}
 
 TARGETS = {"all": lora.ALL_LINEAR, "qv": "q_proj,v_proj"}
-RANKED = {"r": 8, "init_r": 8, "num_virtual_tokens": 8, "encoder_hidden_size": 128}
+RANKED = {"r": 8, "init_r": 8, "num_virtual_tokens": 8, "encoder_hidden_size": 128, "oft_block_size": 32}
 
 COUNTED_STEPS = {
     (case.method, case.rank, case.targets): counted.trainable
@@ -30,7 +30,7 @@ COUNTED_STEPS = {
 def test_parameters_are_those_that_peft_counts(key):
     """Of a Llama; the rank is the number of virtual tokens where there are such."""
     kind, rank, targets = key
-    ranks = {"r": rank, "init_r": rank, "num_virtual_tokens": rank, "encoder_hidden_size": 128}
+    ranks = RANKED | {"r": rank, "init_r": rank, "num_virtual_tokens": rank}
     adapter = peft(LLAMA, PeftType(kind), ranks | {"target_modules": TARGETS[targets]})
     assert adapter.parameters == COUNTED_STEPS[key]
 
@@ -53,6 +53,18 @@ def test_parameters_of_one_layer_are_those_that_peft_counts(kind):
     shallow = catalog.ModelShape.model_validate(LLAMA.model_dump() | {"layers": 1})
     options = {} if kind is PeftType.VBLORA else RANKED
     assert peft(shallow, kind, ALL | options).parameters == ONE_LAYER[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_size", "by_count"),
+    [
+        (PeftType.OFT, {"oft_block_size": 64}, {"r": 48}),
+        (PeftType.BOFT, {"boft_block_size": 8}, {"boft_block_num": 384}),
+    ],
+)
+def test_blocks_are_said_by_their_size_or_by_how_many_there_are(kind, by_size, by_count):
+    reading = {"target_modules": "q_proj"}
+    assert peft(LLAMA, kind, reading | by_count) == peft(LLAMA, kind, reading | by_size) != peft(LLAMA, kind, reading)
 
 
 # bytes a token, and bytes a layer, beside what a frozen Llama-3.2-3B keeps: tests/fake/saved.py, rank 8, bf16, autocast

@@ -1,11 +1,11 @@
 """Why an attempt failed, from whatever evidence is left."""
 
 import pytest
-from builders import a_failure, a_pod, a_report, a_workload, ended
+from builders import NOW, a_failure, a_pod, a_report, a_workload, ended
 from finetune_operator.api.v1alpha1.reasons import FAILURES, Reason
-from finetune_operator.reconcile.failure import classify, exit_report
+from finetune_operator.reconcile.attempts.failure import cause, exit_report
 from finetune_operator.reconcile.snapshot import Ending
-from finetune_trainer.contract import EXIT_CODES, ExitCode, FailureReason, Outcome
+from finetune_trainer.contract import EXIT_CODES, ExitCode, FailureReason, Outcome, to_json
 
 FAILED = a_workload(failed_reason="BackoffLimitExceeded", failed_message="Job has failed")
 
@@ -16,7 +16,38 @@ CASES = {
         Reason.DEADLINE_EXCEEDED,
         "activeDeadlineSeconds",
     ),
-    "a pod that is gone leaves no reason": (FAILED, None, Reason.UNKNOWN, "is gone"),
+    "a pod that was deleted by force leaves no report": (FAILED, None, Reason.INTERRUPTED, "was deleted"),
+    "a Job that was deleted leaves its pod's word": (
+        None,
+        ended(10, report=a_failure(FailureReason.DATA_INVALID, "row 7")),
+        Reason.DATA_INVALID,
+        "row 7",
+    ),
+    "a Job that was deleted with all its traces was deleted by hand": (None, None, Reason.INTERRUPTED, "by hand"),
+    "memory that ran out weighs more than an error that came of it": (
+        FAILED,
+        ended(1, report=a_failure(FailureReason.TRAINER_ERROR, "a worker died"), reason="OOMKilled"),
+        Reason.HOST_OUT_OF_MEMORY,
+        "more memory than its limit",
+    ),
+    "an eviction weighs more than an error that came of it": (
+        FAILED,
+        ended(1, report=a_failure(FailureReason.TRAINER_ERROR, "broken"), disruption="EvictionByEvictionAPI"),
+        Reason.EVICTED,
+        "EvictionByEvictionAPI",
+    ),
+    "a deleted pod that did not save in time was interrupted": (
+        FAILED,
+        ended(137, deleting=True),
+        Reason.INTERRUPTED,
+        "did not save in its grace period",
+    ),
+    "an error of the trainer is told in its words": (
+        FAILED,
+        ended(1, report=a_failure(FailureReason.TRAINER_ERROR, "boom")),
+        Reason.TRAINER_ERROR,
+        "boom",
+    ),
     "the trainer's own report counts before its exit code": (
         FAILED,
         ended(1, report=a_failure(FailureReason.NON_FINITE_LOSS, "loss is NaN at step 3")),
@@ -78,15 +109,49 @@ CASES = {
 
 
 @pytest.mark.parametrize(("workload", "pod", "want_reason", "want_words"), CASES.values(), ids=CASES)
-def test_classify(workload, pod, want_reason, want_words):
-    verdict = classify(workload, pod)
-    assert verdict.reason is want_reason
-    assert want_words in verdict.message
+def test_cause(workload, pod, want_reason, want_words):
+    found = cause(workload, () if pod is None else (pod,))
+    assert found.reason is want_reason
+    assert want_words in found.message
 
 
 @pytest.mark.parametrize("reason", FailureReason)
 def test_each_exit_code_of_the_trainer_has_its_reason(reason):
-    assert classify(FAILED, ended(EXIT_CODES[reason])).reason == reason.value
+    assert cause(FAILED, (ended(EXIT_CODES[reason]),)).reason == reason.value
+
+
+RANKS = {
+    "the first that failed counts, not those that broke off after it": (
+        (
+            ended(1, ending=Ending(1, "Error", to_json(a_failure(FailureReason.TRAINER_ERROR, "later")), NOW)),
+            ended(1, report=a_failure(FailureReason.TRAINER_ERROR, "first"), rank=1),
+        ),
+        Reason.TRAINER_ERROR,
+        "first",
+    ),
+    "a rank that ran out of memory counts, not what the others say of it": (
+        (ended(1, report=a_failure(FailureReason.TRAINER_ERROR, "connection reset")), ended(137, reason="OOMKilled")),
+        Reason.HOST_OUT_OF_MEMORY,
+        "more memory than its limit",
+    ),
+    "a rank whose node is gone counts, not those that were stopped for it": (
+        (ended(ExitCode.SUSPENDED), a_pod(rank=1, disruption="DeletionByTaintManager")),
+        Reason.NODE_LOST,
+        "DeletionByTaintManager",
+    ),
+    "a rank that succeeded tells nothing": (
+        (ended(0, report=a_report()), ended(24, rank=1)),
+        Reason.CHECKPOINT_CORRUPT,
+        "exit code 24",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pods", "want_reason", "want_words"), RANKS.values(), ids=RANKS)
+def test_of_several_ranks_the_one_that_failed_by_itself_tells_why(pods, want_reason, want_words):
+    found = cause(FAILED, pods)
+    assert found.reason is want_reason
+    assert want_words in found.message
 
 
 def test_every_reason_of_the_trainer_is_a_reason_of_the_api():

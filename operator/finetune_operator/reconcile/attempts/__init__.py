@@ -1,0 +1,1 @@
+"""The attempts at a job: what is known of them (`history.history`), how they begin, go, end, and what follows."""
