@@ -4,7 +4,10 @@
         status, answer = server.request("GET", "/version")
 
 `folder` is what `python3 e2e/cluster control-plane-bin` prints. Standard library only. Everything lies in a temporary
-folder; both processes end with the block, and with the process that started them however that ends.
+folder; all processes end with the block, and with the process that started them however that ends.
+
+Every write is in the audit log (`audit.py` reads it), with the user who made it. With `job_controller=True` Kubernetes'
+own controller of batch/v1 Jobs runs too and makes their pods, which nobody schedules; at its own default, 20 a second.
 """
 
 from __future__ import annotations
@@ -38,6 +41,23 @@ STOP_SECONDS = 10
 ATTEMPTS = 3
 """Starts before giving up: between choosing a free port and using it, another process may take it."""
 
+USERS = {
+    "admin": ("admin", "system:masters"),
+    "operator": (
+        "system:serviceaccount:finetune-system:finetune-operator",
+        "system:serviceaccounts,system:serviceaccounts:finetune-system",
+    ),
+    "job-controller": ("system:serviceaccount:kube-system:job-controller", "system:masters"),
+}
+"""Names and groups of those who may ask. The operator waits its turn among service accounts, as in a cluster."""
+
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]}, {"level": "None"}],
+}
+
 PR_SET_PDEATHSIG = 1
 KEY_HEAD, KEY_TAIL = bytes.fromhex("30310201010420"), bytes.fromhex("a00a06082a8648ce3d030107")
 """DER of an EC private key on P-256 around the 32 bytes of its number; the public half follows from it."""
@@ -52,9 +72,11 @@ class ControlPlaneError(Exception):
 class ControlPlane:
     """An API server that lives as long as the `with` block."""
 
-    def __init__(self, programs: pathlib.Path) -> None:
+    def __init__(self, programs: pathlib.Path, *, job_controller: bool = False, pods_per_second: int = 20) -> None:
         self.programs = programs
-        self.token = secrets.token_hex(16)
+        self._job_controller = job_controller
+        self._pods_per_second = pods_per_second
+        self._tokens = {user: secrets.token_hex(16) for user in USERS}
         self._folder = pathlib.Path()
         self._port = 0
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -88,7 +110,8 @@ class ControlPlane:
         """Send one request as an administrator and return the HTTP status and the answer."""
         where = f"{path}?{urllib.parse.urlencode(query)}" if query else path
         content = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content, "Accept": "application/json"}
+        bearer = f"Bearer {self._tokens['admin']}"
+        headers = {"Authorization": bearer, "Content-Type": content, "Accept": "application/json"}
         trusted = ssl.create_default_context(cafile=str(self._certificate))
         with contextlib.closing(
             http.client.HTTPSConnection("127.0.0.1", self._port, timeout=REQUEST_SECONDS, context=trusted)
@@ -98,15 +121,20 @@ class ControlPlane:
             text = response.read().decode()
         return response.status, json.loads(text) if text.startswith("{") else {"message": text}
 
-    def kubeconfig(self, path: pathlib.Path) -> pathlib.Path:
-        """Write a kubeconfig for kubectl or a client library, and return its path."""
+    @property
+    def audit_log(self) -> pathlib.Path:
+        """The API server's log of all writes, one JSON object a line."""
+        return self._folder / "audit.log"
+
+    def kubeconfig(self, path: pathlib.Path, user: str = "admin") -> pathlib.Path:
+        """Write a kubeconfig of one of `USERS` for kubectl or a client library, and return its path."""
         cluster = {"server": self.url, "certificate-authority": str(self._certificate)}
         content = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "local", "cluster": cluster}],
-            "users": [{"name": "admin", "user": {"token": self.token}}],
-            "contexts": [{"name": "local", "context": {"cluster": "local", "user": "admin"}}],
+            "users": [{"name": user, "user": {"token": self._tokens[user]}}],
+            "contexts": [{"name": "local", "context": {"cluster": "local", "user": user}}],
             "current-context": "local",
         }
         path.write_text(json.dumps(content), "utf-8")
@@ -118,25 +146,33 @@ class ControlPlane:
 
     def _start(self) -> None:
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="control-plane-"))
-        client, peer, self._port = _free_ports(3)
+        client, peer, self._port = free_ports(3)
         self._run("etcd", *_etcd_flags(self._folder, client, peer))
         self._run("kube-apiserver", *self._api_server_flags(client))
         try:
             poll_until(self._ready, within=READY_SECONDS, waiting_for="the API server")
         except TimeoutError as late:
             raise ControlPlaneError(f"{late}\n{self._last_words()}") from late
+        if self._job_controller:
+            kubeconfig = self.kubeconfig(self._folder / "job-controller.json", "job-controller")
+            self._run("kube-controller-manager", *_job_controller_flags(kubeconfig, self._pods_per_second))
 
     def _api_server_flags(self, etcd_port: int) -> tuple[str, ...]:
         key = self._folder / "service-accounts.pem"
         key.write_text(_private_key(), "ascii")
         tokens = self._folder / "tokens.csv"
-        tokens.write_text(f'{self.token},admin,admin,"system:masters"\n', "ascii")
+        lines = [f'{self._tokens[user]},{name},{user},"{groups}"\n' for user, (name, groups) in USERS.items()]
+        tokens.write_text("".join(lines), "ascii")
+        policy = self._folder / "audit-policy.json"
+        policy.write_text(json.dumps(AUDIT_POLICY), "utf-8")
         return (
             f"--etcd-servers=http://127.0.0.1:{etcd_port}",
             "--bind-address=127.0.0.1",
             f"--secure-port={self._port}",
             f"--cert-dir={self._folder / 'certificates'}",
             f"--token-auth-file={tokens}",
+            f"--audit-policy-file={policy}",
+            f"--audit-log-path={self.audit_log}",
             "--anonymous-auth=false",
             "--authorization-mode=AlwaysAllow",
             "--service-account-issuer=https://localhost",
@@ -157,7 +193,7 @@ class ControlPlane:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads run yet, and it must not outlive us
+                    preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads run yet, and it must not outlive us
                 )
             )
 
@@ -208,7 +244,18 @@ def _etcd_flags(folder: pathlib.Path, client: int, peer: int) -> tuple[str, ...]
     )
 
 
-def _free_ports(count: int) -> list[int]:
+def _job_controller_flags(kubeconfig: pathlib.Path, pods_per_second: int) -> tuple[str, ...]:
+    return (
+        f"--kubeconfig={kubeconfig}",
+        "--controllers=job-controller",
+        "--leader-elect=false",
+        "--secure-port=0",
+        f"--kube-api-qps={pods_per_second}",
+        f"--kube-api-burst={pods_per_second + 10}",
+    )
+
+
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as open_together:  # so that no port is given twice
         sockets = [open_together.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -223,5 +270,6 @@ def _private_key() -> str:
     return lines.replace("CERTIFICATE", "EC PRIVATE KEY")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Ask the kernel, in a new process, to end it when the one that started it ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -19,11 +19,16 @@ ESTABLISHED_SECONDS = 30
 
 
 @pytest.fixture(scope="session")
-def server():
+def programs():
     asked = ["python3", str(ROOT / "e2e/cluster"), "control-plane-bin"]
     found = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=PROGRAMS_SECONDS)
     assert found.returncode == 0, found.stderr
-    with ControlPlane(pathlib.Path(found.stdout.strip())) as running:
+    return pathlib.Path(found.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def server(programs):
+    with ControlPlane(programs) as running:
         yield running
 
 

@@ -74,7 +74,7 @@ def test_the_schema_refuses(jobs, fields, want):
 
 def test_the_smallest_job_gets_only_the_words_of_a_job_filled_in(jobs):
     taken = jobs.create(smallest())["spec"]
-    assert taken.keys() - smallest().keys() == {"suspend", "cancel", "backoffLimit"}
+    assert taken.keys() - smallest().keys() == {"suspend", "cancel", "backoffLimit", "ttlPolicy"}
     assert taken["dataset"]["format"] == "auto"
 
 

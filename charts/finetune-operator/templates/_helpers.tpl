@@ -47,19 +47,41 @@ matchExpressions:
 {{- end }}
 {{- end }}
 
+{{- /* How many operators; several only with an election, or all of them would act. */}}
+{{- define "finetune-operator.replicas" -}}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
+{{- fail "replicaCount: several operators need leaderElection.enabled: true" }}
+{{- end }}
+{{- .Values.replicaCount }}
+{{- end }}
+
 {{- /* The operator's configuration file, in the words of its own model. */}}
 {{- define "finetune-operator.config" -}}
 {{- $server := dict "port" (int .Values.metrics.port) }}
-{{- $config := merge (dict "server" $server) (deepCopy .Values.config) }}
+{{- $own := dict "server" $server }}
+{{- if .Values.leaderElection.enabled }}
+{{- $lease := dict "enabled" true "namespace" .Release.Namespace "name" (include "finetune-operator.fullname" .) }}
+{{- $_ := set $own "leaderElection" $lease }}
+{{- end }}
+{{- $config := merge $own (deepCopy .Values.config) }}
 {{- toYaml $config }}
+{{- end }}
+
+{{- /* Says "yes" where monitors and rules are made; by monitoring.renderMode, where their CRDs are missing. */}}
+{{- define "finetune-operator.monitors" -}}
+{{- $there := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" }}
+{{- if and (eq .Values.monitoring.renderMode "failIfMissing") (not $there) }}
+{{- fail "monitoring.renderMode: the cluster has no monitoring.coreos.com/v1; install the Prometheus operator or turn monitors and rules off" }}
+{{- end }}
+{{- if or $there (ne .Values.monitoring.renderMode "skipIfMissing") }}yes{{ end }}
 {{- end }}
 
 {{- /* All that the operator may do, with the reason for each rule. */}}
 {{- define "finetune-operator.rules" -}}
-# the jobs: watched, never changed but for their status
+# the jobs: watched, never changed but for their status, deleted when ttlSecondsAfterFinished is over
 - apiGroups: [finetune.dev]
   resources: [finetunejobs]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]
 - apiGroups: [finetune.dev]
   resources: [finetunejobs/status]
   verbs: [patch]
@@ -67,24 +89,28 @@ matchExpressions:
 - apiGroups: [finetune.dev]
   resources: [finetunejobs/finalizers]
   verbs: [update]
-# one batch/v1 Job per attempt
+# one batch/v1 Job per attempt, deleted to suspend or cancel it
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create]
-# why a pod waits, how it ended
+  verbs: [get, list, watch, create, delete]
+# why a pod waits, how it ended; deleted where somebody deleted its Job and left it behind
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
-# the TrainerRun of an attempt; whether a ConfigMap that a job names is there
+  verbs: [get, list, watch, delete]
+# whether a ConfigMap that a job names is there
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, create]
+  verbs: [get]
 # the claim of a job; whether a claim that a job names is there
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get, create]
-# what happened to a job, for `kubectl describe`
+# by which the pods of a job on several nodes find each other
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, create]
+# what happened to a job, for `kubectl describe`; what keeps a pod from starting (a quota, a volume)
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [create, list]
 {{- end }}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,18 +18,41 @@ from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from finetune_operator.api import keys
-from finetune_operator.cluster.errors import NotFound, Unreachable, from_status
+from finetune_operator.cluster.errors import NotLeading, Unreachable, from_status
 
 Body = dict[str, typing.Any]
 Observer = Callable[[str, str, int, float], None]
 """Called after every request with verb, resource, HTTP status (0: no answer) and seconds."""
 
+Fence = Callable[[], float]
+"""Returns the seconds that a write begun now may last; 0 where it must not begin (`runtime.leader`)."""
+
 REQUEST_SECONDS = 10.0
 """Longest time that one request may take."""
 
-METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+CONNECT_SECONDS = 5.0
+"""Longest time that opening a connection may take."""
+
+CONNECTIONS = 50
+"""Connections to the API server at most: one for each worker, and one for each trainer asked through it."""
+
+SESSION = {"trust_env": False}
+"""Of aiohttp: else each request looks for a .netrc file and a proxy, in a thread. An API server needs neither."""
+
 APPLY = "application/apply-patch+yaml"
-METHODS = {"get": "GET", "create": "POST", "apply": "PATCH", "proxy": "GET"}
+MERGE = "application/merge-patch+json"
+CONTENT = {"apply": APPLY, "patch": MERGE}
+METHODS = {
+    "get": "GET",
+    "list": "GET",
+    "proxy": "GET",
+    "create": "POST",
+    "apply": "PATCH",
+    "patch": "PATCH",
+    "replace": "PUT",
+    "delete": "DELETE",
+}
+READS = frozenset({"get", "list", "proxy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +63,8 @@ class Resource:
     plural: str
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
-        """Return the path of the collection, of an object, or of a part of it."""
-        parts = [self.prefix, "namespaces", namespace, self.plural, name, subresource]
+        """Return the path of the collection, of an object, or of a part of it; without a namespace that of all."""
+        parts = [self.prefix, "namespaces" if namespace else "", namespace, self.plural, name, subresource]
         return "/".join(part for part in parts if part)
 
 
@@ -53,7 +77,6 @@ class Request:
     path: str
     body: Body | None = None
     query: tuple[tuple[str, str], ...] = ()
-    accept: str = "application/json"
     seconds: float = REQUEST_SECONDS
 
 
@@ -62,44 +85,74 @@ EVENTS = Resource("/api/v1", "events")
 PODS = Resource("/api/v1", "pods")
 RESOURCES = {
     "ConfigMap": Resource("/api/v1", "configmaps"),
+    "Service": Resource("/api/v1", "services"),
     "PersistentVolumeClaim": Resource("/api/v1", "persistentvolumeclaims"),
     "Job": Resource("/apis/batch/v1", "jobs"),
 }
 
 
-class Client:
-    """A connection to one API server."""
+UNFENCED: Fence = lambda: math.inf  # noqa: E731 - a value, for an operator that is alone
 
-    def __init__(self, api: kubernetes_client.ApiClient, observer: Observer) -> None:
+
+class Client:
+    """A connection to one API server. What writes goes through the fence."""
+
+    def __init__(self, api: kubernetes_client.ApiClient, observer: Observer, fence: Fence = UNFENCED) -> None:
         self._api = api
         self._observer = observer
+        self._fence = fence
 
     async def close(self) -> None:
         """Close all connections."""
         await self._api.close()
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> Body:
+    async def get(self, resource: Resource, namespace: str, name: str, *, seconds: float = REQUEST_SECONDS) -> Body:
         """Read an object.
 
         Raises:
             ApiError: see `cluster.errors`; so do all other verbs.
         """
-        return await self._object(Request("get", resource, resource.path(namespace, name)))
+        return await self._object(Request("get", resource, resource.path(namespace, name), seconds=seconds))
 
-    async def exists(self, resource: Resource, namespace: str, name: str) -> bool:
-        """Return whether an object exists, without reading what is in it."""
-        try:
-            await self._object(Request("get", resource, resource.path(namespace, name), accept=METADATA_ONLY))
-        except NotFound:
-            return False
-        return True
-
-    async def create(self, resource: Resource, namespace: str, body: Body) -> Body:
+    async def create(self, resource: Resource, namespace: str, body: Body, *, seconds: float = REQUEST_SECONDS) -> Body:
         """Create an object."""
-        return await self._object(Request("create", resource, resource.path(namespace), body=body))
+        return await self._object(Request("create", resource, resource.path(namespace), body=body, seconds=seconds))
+
+    async def list(
+        self, resource: Resource, namespace: str, *, label_selector: str = "", field_selector: str = ""
+    ) -> list[Body]:
+        """Read all objects of a namespace that both selectors match."""
+        selectors = (("labelSelector", label_selector), ("fieldSelector", field_selector))
+        query = tuple((name, value) for name, value in selectors if value)
+        found = await self._object(Request("list", resource, resource.path(namespace), query=query))
+        return typing.cast("list[Body]", found["items"])
+
+    async def replace(
+        self, resource: Resource, namespace: str, body: Body, *, seconds: float = REQUEST_SECONDS
+    ) -> Body:
+        """Write an object over the version that its resourceVersion names; `Conflict` where that is not the newest."""
+        path = resource.path(namespace, body["metadata"]["name"])
+        return await self._object(Request("replace", resource, path, body=body, seconds=seconds))
+
+    async def patch(self, resource: Resource, namespace: str, name: str, *, uid: str, body: Body) -> Body:
+        """Merge fields into the object that has this uid; `Conflict` where it is another one."""
+        guarded = {**body, "metadata": {**body.get("metadata", {}), "uid": uid}}
+        return await self._object(Request("patch", resource, resource.path(namespace, name), body=guarded))
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, propagation: str = "Background"
+    ) -> Body:
+        """Delete the object that has this uid; `Conflict` where it is another one, `NotFound` where there is none.
+
+        The answer is the object, where it stays until its dependents or its grace period are over, else a Status.
+
+        `propagation` says what becomes of its dependents: `Background`, `Foreground` or `Orphan`.
+        """
+        options: Body = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
+        return await self._object(Request("delete", resource, resource.path(namespace, name), body=options))
 
     async def apply_status(self, resource: Resource, body: Body) -> Body:
-        """Apply a status whole, as the manager of all its fields; the uid in the body guards against a namesake."""
+        """Apply a status whole, as the manager of all its fields; `Conflict` where its version is not the newest."""
         metadata = body["metadata"]
         path = resource.path(metadata["namespace"], metadata["name"], "status")
         query = (("fieldManager", keys.FIELD_MANAGER), ("force", "true"))
@@ -115,41 +168,48 @@ class Client:
         return typing.cast("Body", json.loads(await self._text(request)))
 
     async def _text(self, request: Request) -> str:
+        seconds = request.seconds if request.verb in READS else min(request.seconds, self._fence())
+        if seconds <= 0:
+            raise NotLeading(0, f"{request.verb} {request.path}: not sent, another operator may be leading")
         loop = asyncio.get_running_loop()
         began, code = loop.time(), 0
         try:
-            code, text = await self._send(request)
+            code, text, patience = await self._send(request, seconds)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(0, f"{request.verb} {request.path}: {type(error).__name__}: {error}") from error
         finally:
             self._observer(request.verb, request.resource.plural, code, loop.time() - began)
         if code >= HTTPStatus.BAD_REQUEST:
-            raise from_status(code, _reason(text))
+            raise from_status(code, _reason(text), patience)
         return text
 
-    async def _send(self, request: Request) -> tuple[int, str]:
+    async def _send(self, request: Request, seconds: float) -> tuple[int, str, float]:
+        """Return HTTP status, text, and for how many seconds the server asks to be left alone."""
         prepared = await self._api.param_serialize(
             METHODS[request.verb],
             request.path,
             query_params=list(request.query),
             header_params={
-                "Accept": request.accept,
-                "Content-Type": APPLY if request.verb == "apply" else "application/json",
+                "Accept": "application/json",
+                "Content-Type": CONTENT.get(request.verb, "application/json"),
             },
             auth_settings=["BearerToken"],
         )
         method, url, headers = prepared[:3]
-        deadline = aiohttp.ClientTimeout(total=request.seconds)
+        deadline = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
         response = await self._api.call_api(method, url, headers, body=request.body, _request_timeout=deadline)
-        return response.status, (await response.read()).decode("utf-8", "replace")
+        text = (await response.read()).decode("utf-8", "replace")
+        return response.status, text, _patience(response.headers.get("Retry-After"))
 
 
 class NoCluster(Exception):
     """Neither a service account nor a usable kubeconfig."""
 
 
-async def connect(observer: Observer) -> tuple[Client, bool]:
+async def connect(observer: Observer, fence: Fence = UNFENCED) -> tuple[Client, bool]:
     """Connect with the pod's service account, else with the current kubeconfig; True where it runs in the cluster.
+
+    A client has connections of its own: the renewals of a Lease do not wait behind other requests.
 
     Raises:
         NoCluster: neither is there.
@@ -164,8 +224,14 @@ async def connect(observer: Observer) -> tuple[Client, bool]:
             await kubernetes_config.load_kube_config(client_configuration=configuration)
         except kubernetes_config.ConfigException as error:
             raise NoCluster(str(error)) from error
-    configuration.connection_pool_maxsize = 50
-    return Client(kubernetes_client.ApiClient(configuration), observer), inside
+    configuration.connection_pool_maxsize = CONNECTIONS
+    configuration.client_session_kwargs = SESSION
+    return Client(kubernetes_client.ApiClient(configuration), observer, fence), inside
+
+
+def _patience(retry_after: str | None) -> float:
+    """Return the seconds of a Retry-After; the API server never writes it as a date."""
+    return float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
 
 
 def _reason(text: str) -> str:

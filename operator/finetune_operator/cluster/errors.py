@@ -1,8 +1,9 @@
 """What can go wrong when talking to the API server.
 
 ApiError
+├── NotLeading    not sent: another operator may be leading. Retry, if this one leads again.
 ├── Unreachable   no answer: connection refused, timed out, reset. Retry.
-├── Overloaded    429, 5xx: the server asks for patience. Retry.
+├── Overloaded    429, 5xx: the server asks for patience, maybe in seconds. Retry.
 ├── Conflict      409: somebody else was faster, or another uid. Look again.
 ├── NotFound      404: the object is gone.
 └── Rejected      403, 422 and all other 4xx: the server will not take this. Tell the user.
@@ -14,12 +15,20 @@ from http import HTTPStatus
 
 
 class ApiError(Exception):
-    """A request that did not succeed; `code` is the HTTP status, 0 where there was no answer."""
+    """A request that did not succeed; `code` is the HTTP status, 0 where there was no answer.
 
-    def __init__(self, code: int, message: str) -> None:
+    `patience` is the number of seconds that the server asked to wait before the next try, 0 where it did not say.
+    """
+
+    def __init__(self, code: int, message: str, patience: float = 0.0) -> None:
         super().__init__(f"{code}: {message}" if code else message)
         self.code = code
         self.message = message
+        self.patience = patience
+
+
+class NotLeading(ApiError):
+    """A write that was not sent, because another operator may be leading."""
 
 
 class Unreachable(ApiError):
@@ -42,12 +51,12 @@ class Rejected(ApiError):
     """The server understood and refused; the same request will be refused again."""
 
 
-def from_status(code: int, message: str) -> ApiError:
-    """Return the error for an HTTP status."""
+def from_status(code: int, message: str, patience: float = 0.0) -> ApiError:
+    """Return the error for an HTTP status; `patience` in seconds, as its Retry-After has it."""
     if code == HTTPStatus.NOT_FOUND:
         return NotFound(code, message)
     if code == HTTPStatus.CONFLICT:
         return Conflict(code, message)
     if code == HTTPStatus.TOO_MANY_REQUESTS or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Overloaded(code, message)
+        return Overloaded(code, message, patience)
     return Rejected(code, message)

@@ -6,24 +6,30 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
+import platform
+import uuid
+from collections.abc import Coroutine
 
 import kopf
 
 from finetune_operator import __version__
 from finetune_operator.api.keys import FIELD_MANAGER
-from finetune_operator.cluster.client import NoCluster, connect
+from finetune_operator.cluster.client import UNFENCED, Client, Fence, NoCluster, connect
+from finetune_operator.cluster.lease import LeaseLock
 from finetune_operator.cluster.store import Store
 from finetune_operator.cluster.trainers import Trainers
-from finetune_operator.runtime import handlers
+from finetune_operator.runtime import clock, handlers
 from finetune_operator.runtime.config import OperatorConfig
+from finetune_operator.runtime.leader import Clocks, Elector
 from finetune_operator.runtime.loop import Reconciler, work
 from finetune_operator.runtime.polling import poll
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.runtime.server import serve
-from finetune_operator.runtime.views import views
+from finetune_operator.runtime.views import prices, views
 from finetune_operator.telemetry.jobs import JobsCollector
 from finetune_operator.telemetry.logs import keys
 from finetune_operator.telemetry.process import Telemetry
+from finetune_operator.telemetry.watches import count_restarts
 
 LAG_PROBE_SECONDS = 1.0
 """How often the event loop's lag is measured."""
@@ -40,42 +46,89 @@ async def run(config: OperatorConfig) -> None:
 
     Raises:
         CannotStart: no cluster to connect to, or the port is taken.
+        LeadershipLost: another operator leads, or may.
     """
     telemetry = Telemetry(importlib.metadata.version("kopf"))
     store, queue, ready = Store(), WorkQueue(), asyncio.Event()
-    telemetry.registry.register(JobsCollector(lambda: views(store)))
+    count_restarts(telemetry.rewatched)
+    telemetry.registry.register(
+        JobsCollector(
+            lambda: views(store) if telemetry.leads else (),
+            max_jobs=config.metrics.per_job.max_jobs,
+            prices=prices(config.profiles),
+            clock=clock.now,
+        )
+    )
+    async with contextlib.AsyncExitStack() as closing:
+        await _serve(config, telemetry, ready, closing)
+        elector = await _elector(config, telemetry, closing)
+        client, inside = await _connect(telemetry, elector.remaining if elector else UNFENCED, closing)
+        trainers = Trainers(client, inside=inside)
+        closing.push_async_callback(trainers.close)
+        reconciler = Reconciler(client, store, queue, config.profiles, telemetry)
+        log.info("started", extra=keys(version=__version__, inside=inside, namespaces=config.watch.namespaces or "all"))
+        begin = asyncio.Event()
+        helpers = [_lead(elector, begin, telemetry), poll(begin, store, queue, trainers), _measure_lag(telemetry)]
+        helpers += [work(begin, reconciler) for _ in range(config.workers)]
+        watches = _watch(config, handlers.registry(store, queue, telemetry), ready)
+        try:
+            await _until_one_ends(watches, *helpers)
+        finally:
+            # Nothing writes any more: another operator may begin.
+            if elector is not None:
+                await elector.release()
+            log.info("stopped", extra=keys(version=__version__))
+
+
+async def _serve(
+    config: OperatorConfig, telemetry: Telemetry, ready: asyncio.Event, closing: contextlib.AsyncExitStack
+) -> None:
     try:
         server = await serve(config.server.port, telemetry, ready)
     except OSError as error:
         raise CannotStart(f"server.port {config.server.port}: {error.strerror}; name another in --config") from error
+    closing.push_async_callback(server.cleanup)
+
+
+async def _connect(telemetry: Telemetry, fence: Fence, closing: contextlib.AsyncExitStack) -> tuple[Client, bool]:
     try:
-        client, inside = await connect(telemetry.requested)
+        client, inside = await connect(telemetry.requested, fence)
     except NoCluster as error:
-        await server.cleanup()
         raise CannotStart(f"no cluster: {error}; set KUBECONFIG or the current context") from error
-    trainers = Trainers(client, inside=inside)
-    reconciler = Reconciler(client, store, queue, config.profiles, telemetry)
-    log.info("started", extra=keys(version=__version__, inside=inside, namespaces=config.watch.namespaces or "all"))
-    helpers = [asyncio.create_task(work(reconciler)) for _ in range(config.workers)]
-    helpers += [
-        asyncio.create_task(poll(store, queue, trainers)),
-        asyncio.create_task(_measure_lag(telemetry)),
-    ]
-    watches = asyncio.create_task(_watch(config, handlers.registry(store, queue, telemetry), ready))
+    closing.push_async_callback(client.close)
+    return client, inside
+
+
+async def _elector(config: OperatorConfig, telemetry: Telemetry, closing: contextlib.AsyncExitStack) -> Elector | None:
+    """Return the candidate that this process is, with connections of its own, or None where it is alone."""
+    if not config.leader_election.enabled:
+        return None
+    client, _ = await _connect(telemetry, UNFENCED, closing)
+    lock = LeaseLock(client, config.leader_election.namespace, config.leader_election.name)
+    return Elector(lock, f"{platform.node()}_{uuid.uuid4()}", Clocks(clock.steady, clock.now, asyncio.sleep))
+
+
+async def _lead(elector: Elector | None, begin: asyncio.Event, telemetry: Telemetry) -> None:
+    """Let the workers begin once this operator leads; return only by an error."""
+    if elector is not None:
+        telemetry.leading(False)
+        await elector.acquire()
+        telemetry.leading(True)
+    begin.set()
+    await (elector.hold() if elector is not None else asyncio.Event().wait())
+
+
+async def _until_one_ends(*parts: Coroutine[object, object, None]) -> None:
+    """Run all parts together. Only the watches return, when told to stop; any other that ends has failed."""
+    tasks = [asyncio.create_task(part) for part in parts]
     try:
-        # A helper never returns: the first to end has failed, and so has the operator.
-        done, _ = await asyncio.wait([watches, *helpers], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        for task in (watches, *helpers):
+        for task in tasks:
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(watches, *helpers, return_exceptions=True)
-        await server.cleanup()
-        await trainers.close()
-        await client.close()
-        log.info("stopped", extra=keys(version=__version__))
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _watch(config: OperatorConfig, registry: kopf.OperatorRegistry, ready: asyncio.Event) -> None:

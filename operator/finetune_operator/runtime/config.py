@@ -8,6 +8,7 @@ import typing
 import yaml
 from pydantic import Field, ValidationError
 
+from finetune_operator.api.keys import FIELD_MANAGER
 from finetune_operator.api.v1alpha1.model import ApiModel
 from finetune_operator.planning.profiles import Profiles
 
@@ -37,12 +38,44 @@ class Server(ApiModel):
     )
 
 
+class LeaderElection(ApiModel):
+    """Several operators, of which one writes. A single one needs no election, and starts faster after a crash."""
+
+    enabled: bool = Field(
+        default=False, description="enabled where several operators run: one leads, the others wait. Default: false."
+    )
+    namespace: str = Field(default="default", description="namespace of the Lease. Default: default.", min_length=1)
+    name: str = Field(default=FIELD_MANAGER, description=f"name of the Lease. Default: {FIELD_MANAGER}.", min_length=1)
+
+
+class PerJob(ApiModel):
+    """Metrics that name jobs."""
+
+    max_jobs: int = Field(
+        default=500,
+        description="maxJobs that have series of their own: those that have not ended, newest first, then those that "
+        "ended within the hour. Default: 500.",
+        ge=0,
+        le=100_000,
+    )
+
+
+class Metrics(ApiModel):
+    """What the operator shows to Prometheus."""
+
+    per_job: PerJob = Field(default=PerJob(), description="perJob metrics.")
+
+
 class OperatorConfig(ApiModel):
     """The whole file."""
 
     watch: Watch = Field(default=Watch(), description="watch some namespaces only.")
     logs: Logs = Field(default=Logs(), description="logs in which form.")
     server: Server = Field(default=Server(), description="server of metrics and health.")
+    metrics: Metrics = Field(default=Metrics(), description="metrics in which detail.")
+    leader_election: LeaderElection = Field(
+        default=LeaderElection(), description="leaderElection among several operators."
+    )
     workers: int = Field(
         default=20, description="workers that pass over jobs at the same time. Default: 20.", ge=1, le=200
     )

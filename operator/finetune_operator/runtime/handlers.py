@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import typing
 
 import kopf
 
 from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
-from finetune_operator.cluster.store import Store, job_key
+from finetune_operator.cluster.store import Body, Store, job_key
 from finetune_operator.runtime import clock
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.process import Telemetry
 
 DELETED = "DELETED"
+
+UNREAD = {
+    "metadata": {"managedFields"},
+    "annotations": {keys.ANNOTATION_RUN, "kubectl.kubernetes.io/last-applied-configuration"},
+    "spec": {"template", "containers", "volumes", "tolerations"},
+}
+"""What no decision rests on, by the part of an object that it is in: more than half of what a child weighs."""
 
 Event = typing.Mapping[str, typing.Any]
 
@@ -23,23 +31,23 @@ def registry(store: Store, queue: WorkQueue, telemetry: Telemetry) -> kopf.Opera
     doors = kopf.OperatorRegistry()
 
     async def on_job(event: Event, **_: object) -> None:
-        telemetry.watched(keys.PLURAL, clock.now())
-        body = event["object"]
+        _note(telemetry, keys.PLURAL, event)
+        body = slim(event["object"])
         if event["type"] == DELETED:
             store.forget_job(job_key(body))
         else:
             store.keep_job(body)
-        queue.add(job_key(body))
+        queue.add(job_key(body), first="status" not in body)
 
     async def on_workload(event: Event, **_: object) -> None:
-        telemetry.watched("jobs", clock.now())
+        _note(telemetry, "jobs", event)
         keep = store.forget_workload if event["type"] == DELETED else store.keep_workload
-        _enqueue(queue, keep(event["object"]))
+        _enqueue(queue, keep(slim(event["object"])))
 
     async def on_pod(event: Event, **_: object) -> None:
-        telemetry.watched("pods", clock.now())
+        _note(telemetry, "pods", event)
         keep = store.forget_pod if event["type"] == DELETED else store.keep_pod
-        _enqueue(queue, keep(event["object"]))
+        _enqueue(queue, keep(slim(event["object"])))
 
     async def login(settings: kopf.OperatorSettings, **_: object) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(settings=settings) or kopf.login_with_kubeconfig(settings=settings)
@@ -51,10 +59,23 @@ def registry(store: Store, queue: WorkQueue, telemetry: Telemetry) -> kopf.Opera
     return doors
 
 
+def slim(body: Body) -> Body:
+    """Return an object without what nobody reads; the store holds thousands."""
+    metadata, spec = _without("metadata", body["metadata"]), body.get("spec")
+    if annotations := metadata.get("annotations"):
+        metadata["annotations"] = _without("annotations", annotations)
+    return {**body, "metadata": metadata, **({"spec": _without("spec", spec)} if spec else {})}
+
+
+def _without(part: str, fields: Body) -> dict[str, typing.Any]:
+    return {name: value for name, value in fields.items() if name not in UNREAD[part]}
+
+
 def settings() -> kopf.OperatorSettings:
     """Return kopf's settings: no Events of its own, no peering, deadlines everywhere, only our children watched."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
+    chosen.posting.level = logging.WARNING  # none is posted; were it ever enabled, not every line of the log
     chosen.peering.standalone = True
     chosen.networking.request_timeout = 30.0
     chosen.networking.connect_timeout = 5.0
@@ -63,7 +84,47 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.connect_timeout = 5.0
     chosen.watching.label_selectors["batch", "v1", "jobs"] = keys.LABEL_JOB_UID
     chosen.watching.label_selectors["", "v1", "pods"] = keys.LABEL_JOB_UID
+    chosen.persistence.diffbase_storage = _NoDiffs()
+    chosen.persistence.progress_storage = _NoProgress()
     return chosen
+
+
+class _NoDiffs(kopf.DiffBaseStorage):  # type: ignore[misc]  # kopf comes without types
+    """Spares kopf the copies of each object that it compares for handlers of changes, of which there are none."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: object) -> None:
+        return None
+
+    def store(self, **_: object) -> None:
+        """Write nothing into objects."""
+
+
+class _NoProgress(kopf.ProgressStorage):  # type: ignore[misc]
+    """Spares kopf the same for handlers in progress."""
+
+    def fetch(self, **_: object) -> None:
+        return None
+
+    def store(self, **_: object) -> None:
+        """Write nothing into objects."""
+
+    def purge(self, **_: object) -> None:
+        """Have nothing to remove."""
+
+    def touch(self, **_: object) -> None:
+        """Write nothing into objects."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
+def _note(telemetry: Telemetry, resource: str, event: Event) -> None:
+    """Tell telemetry of an event; how old it is can be told of changes only, not of what was listed at the start."""
+    live = event["type"] in {"ADDED", "MODIFIED"}
+    telemetry.watched(resource, clock.now(), event["object"] if live else None)
 
 
 def _enqueue(queue: WorkQueue, key: JobKey | None) -> None:

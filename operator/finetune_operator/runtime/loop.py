@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
@@ -12,7 +12,7 @@ from finetune_operator.cluster.client import Client
 from finetune_operator.cluster.errors import ApiError, Conflict, NotFound
 from finetune_operator.cluster.execute import execute
 from finetune_operator.cluster.observe import observe
-from finetune_operator.cluster.publish import News, publish
+from finetune_operator.cluster.publish import News, publish, tell
 from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.actions import Decision
@@ -40,6 +40,8 @@ class Reconciler:
     queue: WorkQueue
     profiles: Profiles
     telemetry: Telemetry
+    untold: dict[JobKey, News] = field(default_factory=dict)
+    """Events of the last pass over a job, which the next one posts: in a burst, every job is begun before."""
 
 
 async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
@@ -48,6 +50,10 @@ async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
     Raises:
         ApiError: the pass has to be tried again.
     """
+    # 0. Tell what the last pass did; Events that are not taken are not told again.
+    if (news := tools.untold.pop(key, None)) is not None:
+        await tell(tools.client, key, news)
+
     # 1. Observe.
     seen = await observe(tools.client, tools.store, key, profiles=tools.profiles, now=clock.now())
     if seen is None:
@@ -58,13 +64,19 @@ async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
     decision = decide(seen)
 
     # 3. Execute.
-    result = await execute(tools.client, tools.store, decision)
+    result = await execute(tools.client, tools.store, key, decision, now=seen.now)
+    if result.outdated:  # the watches were behind: decide again on what was found
+        tools.queue.add(key)
+        return "requeue"
 
-    # 4. Write the status, once and only if it changed, and tell of it in Events.
+    # 4. Write the status, once and only if it changed; the next pass tells of it in Events.
     status = render(seen, decision, result)
     if status != seen.previous:
-        news = News(status, events(seen.previous, status), seen.now)
+        news = News(status, events(seen.previous, status), seen.now, seen.meta.version)
         await publish(tools.client, tools.store, key, news)
+        if news.events:
+            tools.untold[key] = news
+            tools.queue.add(key)
         # 5. Count and log what changed.
         _count(tools.telemetry, seen, decision, status)
 
@@ -78,17 +90,20 @@ async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
 
 def _count(telemetry: Telemetry, seen: Snapshot, decision: Decision, status: FineTuneJobStatus) -> None:
     verdict, key = decision.verdict, seen.meta.key
-    telemetry.moved(seen, verdict, status.plan.method if status.plan else None)
+    telemetry.moved(seen, status)
     if seen.previous.phase != status.phase:
-        fields = keys(job=str(key), uid=key.uid, phase=status.phase, reason=verdict.reason.value)
-        log.info("phase changed", extra=fields)
+        attempt = status.attempts[-1].number if status.attempts else None
+        told = keys(job=str(key), uid=key.uid, attempt=attempt, phase=status.phase, reason=verdict.reason.value)
+        log.info("phase changed", extra=told)
 
 
-async def work(tools: Reconciler) -> None:
-    """Pass over jobs as the queue hands them out, for ever."""
+async def work(begin: asyncio.Event, tools: Reconciler) -> None:
+    """Pass over jobs as the queue hands them out, for ever, once this operator may begin."""
+    await begin.wait()
     loop = asyncio.get_running_loop()
     while True:
         key = await tools.queue.take()
+        tools.telemetry.queued(tools.queue.waited(key))
         began, outcome = loop.time(), "error"
         tools.telemetry.in_flight(tools.queue.running, tools.queue.waiting)
         try:
@@ -99,8 +114,9 @@ async def work(tools: Reconciler) -> None:
             tools.queue.retry(key)
         except ApiError as error:
             outcome = "retry"
-            seconds = tools.queue.retry(key)
-            log.warning("pass failed, trying again", extra=keys(job=str(key), error=str(error), seconds=seconds))
+            seconds = tools.queue.retry(key, at_least=error.patience)
+            told = keys(job=str(key), uid=key.uid, error=str(error), seconds=seconds)
+            log.warning("pass failed, trying again", extra=told)
         except Exception as error:
             tools.telemetry.unhandled(error)
             seconds = tools.queue.retry(key)

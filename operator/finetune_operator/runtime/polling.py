@@ -19,8 +19,9 @@ AT_ONCE = 20
 """Trainers asked at the same time."""
 
 
-async def poll(store: Store, queue: WorkQueue, trainers: Trainers) -> None:
-    """Ask in rounds, for ever."""
+async def poll(begin: asyncio.Event, store: Store, queue: WorkQueue, trainers: Trainers) -> None:
+    """Ask in rounds, for ever, once this operator may begin."""
+    await begin.wait()
     while True:
         asked = await poll_once(store, queue, trainers)
         await asyncio.sleep(max(SHORTEST_ROUND, asked / ROUNDS_PER_SECOND))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import random
+import time
 
 from finetune_operator.api.identity import JobKey
 
@@ -20,8 +21,10 @@ class WorkQueue:
 
     def __init__(self) -> None:
         self._waiting: collections.OrderedDict[JobKey, None] = collections.OrderedDict()
+        self._new: collections.OrderedDict[JobKey, None] = collections.OrderedDict()
         self._running: set[JobKey] = set()
         self._again: set[JobKey] = set()
+        self._since: dict[JobKey, float] = {}
         self._failures: dict[JobKey, int] = {}
         self._timers: dict[JobKey, asyncio.TimerHandle] = {}
         self._ready = asyncio.Event()
@@ -29,19 +32,27 @@ class WorkQueue:
     @property
     def waiting(self) -> int:
         """Jobs that wait for a pass."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._new)
 
     @property
     def running(self) -> int:
         """Passes running now."""
         return len(self._running)
 
-    def add(self, key: JobKey) -> None:
-        """Ask for a pass. During a pass over the same job: for one more after it."""
+    def add(self, key: JobKey, *, first: bool = False) -> None:
+        """Ask for a pass. During a pass over the same job: for one more after it.
+
+        Jobs that nothing was done for yet go `first`: in a burst, each is begun before any is looked at again.
+        """
         if key in self._running:
             self._again.add(key)
             return
-        self._waiting[key] = None
+        self._since.setdefault(key, time.monotonic())
+        if first:
+            self._waiting.pop(key, None)
+            self._new[key] = None
+        elif key not in self._new:
+            self._waiting[key] = None
         self._ready.set()
 
     def add_after(self, key: JobKey, seconds: float) -> None:
@@ -54,11 +65,11 @@ class WorkQueue:
             earlier.cancel()
         self._timers[key] = loop.call_later(seconds, self._due, key)
 
-    def retry(self, key: JobKey) -> float:
-        """Ask for a pass after a failed one; return the seconds until it."""
+    def retry(self, key: JobKey, at_least: float = 0.0) -> float:
+        """Ask for a pass after a failed one, so many seconds later at least; return the seconds until it."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         longest = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 10))
-        seconds: float = longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        seconds: float = at_least + longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads, guards nothing
         self.add_after(key, seconds)
         return seconds
 
@@ -68,12 +79,16 @@ class WorkQueue:
 
     async def take(self) -> JobKey:
         """Wait for the next job and begin a pass over it; `done` must follow."""
-        while not self._waiting:
+        while not self.waiting:
             self._ready.clear()
             await self._ready.wait()
-        key, _ = self._waiting.popitem(last=False)
+        key, _ = (self._new or self._waiting).popitem(last=False)
         self._running.add(key)
         return key
+
+    def waited(self, key: JobKey) -> float:
+        """Return the seconds that a job waited for the pass which has just begun."""
+        return time.monotonic() - self._since.pop(key, time.monotonic())
 
     def done(self, key: JobKey) -> None:
         """End the pass over a job."""

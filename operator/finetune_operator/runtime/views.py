@@ -1,15 +1,23 @@
-"""Turns the store's jobs into what the dashboards see of them."""
+"""Turns the store's jobs and pods into what the dashboards see of them, and the catalog into prices."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from finetune_operator.api import timestamps
+from finetune_operator.api.identity import JobKey
+from finetune_operator.api.v1alpha1.reasons import Phase
 from finetune_operator.cluster.store import Body, Store
-from finetune_operator.telemetry.jobs import JobView
-from finetune_operator.telemetry.process import UNPLANNED
+from finetune_operator.planning import catalog
+from finetune_operator.planning.profiles import Profiles
+from finetune_operator.telemetry import words
+from finetune_operator.telemetry.jobs import ConditionView, JobView, PodView
 
-UNSEEN = "Pending"
+HOLDING = frozenset({Phase.STARTING, Phase.RUNNING, Phase.SUSPENDING, Phase.STOPPING})
+"""Phases in which a job's pods hold devices."""
+
+RANK = "batch.kubernetes.io/job-completion-index"
+"""Annotation and label by which an Indexed Job numbers its pods."""
 
 
 def views(store: Store) -> Iterator[JobView]:
@@ -17,24 +25,79 @@ def views(store: Store) -> Iterator[JobView]:
     for key, body in store.jobs():
         spec, status = body.get("spec") or {}, body.get("status") or {}
         plan, progress = status.get("plan") or {}, status.get("progress") or {}
-        active = status.get("completionTime") is None
+        phase = status.get("phase") or Phase.PENDING.value
+        pod = store.pod(key)
         yield JobView(
             namespace=key.namespace,
             name=key.name,
             uid=key.uid,
-            phase=status.get("phase") or UNSEEN,
+            phase=phase,
             task=spec.get("task", ""),
-            method=plan.get("method") or UNPLANNED,
+            method=plan.get("method") or words.NONE,
             base_model=(spec.get("model") or {}).get("name", ""),
-            accelerator=plan.get("accelerator") or UNPLANNED,
+            dataset_kind=next(iter((spec.get("dataset") or {}).get("source") or ()), words.NONE),
+            gpu_type=plan.get("accelerator") or words.OTHER,
+            queue=spec.get("queueName") or "",
             created=timestamps.parse(body["metadata"]["creationTimestamp"]),
+            admitted=_admitted(status),
             started=_time(status, "startTime"),
             finished=_time(status, "completionTime"),
             progress=progress["percent"] / 100 if "percent" in progress else None,
-            eta=_eta(progress) if active else None,
+            eta=_eta(progress) if phase in HOLDING else None,
+            step=progress.get("step"),
             attempt=status["attempts"][-1]["number"] if status.get("attempts") else None,
-            conditions=tuple((c["type"], c["status"]) for c in status.get("conditions") or ()),
+            gpus=plan.get("devices", 0) if phase in HOLDING else 0,
+            checkpoint=_checkpoint(store, key, status),
+            conditions=tuple(
+                ConditionView(c["type"], c["status"], c["reason"]) for c in status.get("conditions") or ()
+            ),
+            pods=(_pod(pod),) if pod is not None and phase in HOLDING else (),
         )
+
+
+def prices(profiles: Profiles) -> dict[str, float]:
+    """Return USD per hour of one device by its kind: what the administrator pays, else the cheapest of the catalog."""
+    found = {}
+    for one in catalog.accelerators():
+        offered = [
+            profile.price_per_hour / profile.devices_per_node
+            for profile in profiles.hardware.values()
+            if profile.price_per_hour is not None and profile.accelerator in one.names
+        ]
+        sold = [
+            profiles.prices.get(instance.name, instance.price_usd_per_hour) / instance.devices
+            for instance in catalog.holding(one.key, 1)
+        ]
+        if one.key in words.ACCELERATORS and (cheapest := min(offered or sold, default=None)) is not None:
+            found[one.key] = cheapest
+    return found
+
+
+def _condition(body: Body) -> ConditionView:
+    return ConditionView(body["type"], body["status"], body["reason"])
+
+
+def _pod(body: Body) -> PodView:
+    metadata = body["metadata"]
+    rank = (metadata.get("labels") or {}).get(RANK, "0")
+    node = (body.get("spec") or {}).get("nodeName") or ""
+    return PodView(metadata["name"], node, int(rank) if str(rank).isdecimal() else 0)
+
+
+def _admitted(status: Body) -> float | None:
+    """Return when the newest attempt was let start: the condition says so, else its pod does."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "Admitted":
+            return timestamps.parse(condition["lastTransitionTime"]) if condition["status"] == "True" else None
+    return _time(status, "startTime")
+
+
+def _checkpoint(store: Store, key: JobKey, status: Body) -> float | None:
+    """Return when the newest checkpoint was complete, as the trainer tells, else its status."""
+    said = store.progress(key)
+    if said is not None and said.checkpoint_at is not None:
+        return said.checkpoint_at
+    return _time(status.get("checkpoint") or {}, "time")
 
 
 def _time(status: Body, name: str) -> float | None:

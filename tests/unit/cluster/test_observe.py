@@ -6,12 +6,15 @@ import pytest
 from builders import a_job
 from finetune_operator.api import timestamps
 from finetune_operator.api.identity import JobKey
-from finetune_operator.cluster.errors import NotFound
+from finetune_operator.cluster.client import RESOURCES
+from finetune_operator.cluster.errors import NotFound, Rejected
 from finetune_operator.cluster.observe import observe
 from finetune_operator.cluster.store import Store
 from finetune_operator.manifests.volumes import Required
 from finetune_operator.planning.profiles import Profiles
-from finetune_operator.reconcile.snapshot import InvalidSpec, Missing
+from finetune_operator.reconcile.attempts.underway import RUNNING_RESYNC, WAITING_RESYNC
+from finetune_operator.reconcile.snapshot import Missing, Trouble
+from finetune_trainer.contract import Progress
 
 KEY = JobKey("team", "reviews", "uid-1")
 ROWS = Required("ConfigMap", "rows", "spec.dataset.source.configMap", "rows.jsonl")
@@ -21,18 +24,24 @@ LABELS = {"finetune.dev/job-name": "reviews", "finetune.dev/job-uid": "uid-1", "
 
 
 class Cluster:
-    """Knows which objects exist."""
+    """Knows which objects exist, and what was asked of it."""
 
-    def __init__(self, *names, keys=None):
-        self.names, self.keys = names, keys
-
-    async def exists(self, resource, namespace, name):
-        return name in self.names
+    def __init__(self, *names, keys=None, error=None, **lists):
+        self.names, self.keys, self.error, self.lists, self.asked = names, keys, error, lists, []
 
     async def get(self, resource, namespace, name):
-        if self.keys is None:
+        self.asked.append((resource.plural, name))
+        if resource is RESOURCES["ConfigMap"] and self.keys is not None:
+            return {"binaryData": dict.fromkeys(self.keys, "")}
+        if name not in self.names:
             raise NotFound(404, "not found")
-        return {"binaryData": dict.fromkeys(self.keys, "")}
+        return {"spec": {"accessModes": ["ReadWriteOnce"]}}
+
+    async def list(self, resource, namespace, *, label_selector="", field_selector=""):
+        self.asked.append((resource.plural, label_selector or field_selector))
+        if self.error is not None:
+            raise self.error
+        return list(self.lists.get(resource.plural, ()))
 
 
 def job(**parts):
@@ -41,26 +50,29 @@ def job(**parts):
 
 
 def workload(**status):
-    return {"metadata": {"namespace": "team", "name": "reviews-3", "labels": LABELS, "creationTimestamp": MOMENT}} | {
-        "status": status
-    }
+    metadata = {"namespace": "team", "name": "reviews-3", "uid": "j", "labels": LABELS, "creationTimestamp": MOMENT}
+    return {"metadata": metadata, "status": status}
 
 
 def pod(**status):
-    body = {"namespace": "team", "name": "reviews-3-x", "labels": LABELS, "creationTimestamp": MOMENT}
+    body = {"namespace": "team", "name": "reviews-3-x", "uid": "p", "labels": LABELS, "creationTimestamp": MOMENT}
     return {"metadata": body, "spec": {"nodeName": "node"}, "status": status}
 
 
 def container(**state):
-    return [{"name": "sidecar", "state": {}}, {"name": "trainer", "state": state}]
+    return [{"name": "trainer", "state": state}]
 
 
-def look(body=None, *children, cluster=None):
-    store = Store()
+def attempts(*fields):
+    return {"observedGeneration": 1, "attempts": [{"number": 3, "job": "reviews-3"} | each for each in fields]}
+
+
+def look(body=None, *children, cluster=None, now=AT, store=None):
+    store = store or Store()
     store.keep_job(body or job())
     for child in children:
         (store.keep_workload if "nodeName" not in child.get("spec", {}) else store.keep_pod)(child)
-    return asyncio.run(observe(cluster or Cluster("samples"), store, KEY, profiles=Profiles(), now=AT))
+    return asyncio.run(observe(cluster or Cluster("samples"), store, KEY, profiles=Profiles(), now=now))
 
 
 def test_a_job_that_is_gone_is_nothing():
@@ -97,52 +109,152 @@ def test_nothing_is_looked_for_once_the_attempt_is_made():
     assert look(job(), workload(), cluster=Cluster()).missing == ()
 
 
-def test_a_spec_of_another_version_is_told_with_its_field():
-    seen = look(job(spec={"task": "poetry"}))
-    assert isinstance(seen.spec, InvalidSpec)
-    assert seen.spec.message.startswith("spec.")
+COMPLETE = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": MOMENT}]}
+FAILED = {"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": MOMENT}]}
 
 
-def test_a_status_of_another_version_counts_as_none():
-    assert look(job(status={"conditions": "?"})).previous.conditions == ()
+def test_what_the_next_attempt_needs_is_looked_for_when_one_has_failed():
+    assert len(look(job(), workload(**FAILED), cluster=Cluster()).missing) == 1
+    assert look(job(), workload(**COMPLETE), cluster=Cluster()).missing == ()
 
 
-@pytest.mark.parametrize(
-    ("kind", "complete", "reason"), [("Complete", True, None), ("Failed", False, "DeadlineExceeded")]
-)
-def test_the_end_of_a_job_is_read_from_its_conditions(kind, complete, reason):
-    condition = {"type": kind, "status": "True", "lastTransitionTime": MOMENT, "reason": reason}
-    seen = look(job(), workload(conditions=[condition])).workload
-    assert (seen.attempt, seen.complete, seen.failed_reason, seen.finished_at) == (3, complete, reason, AT)
+@pytest.mark.parametrize("word", ["suspend", "cancel"])
+def test_nothing_is_looked_for_where_nothing_is_to_begin(word):
+    spec = a_job(**{word: True}).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert look(job(spec=spec), cluster=Cluster()).missing == ()
 
 
-def test_an_active_job_has_no_end():
-    assert look(job(), workload(active=1)).workload.finished_at is None
+def test_claims_that_one_node_at_a_time_can_mount_are_told():
+    assert look().unshared == ("samples",)
+    shared = Cluster("samples")
+
+    async def get(*_):
+        return {"spec": {"accessModes": ["ReadWriteMany"]}}
+
+    shared.get = get
+    assert look(cluster=shared).unshared == ()
 
 
-def test_a_pod_that_no_node_takes_says_why():
-    condition = {"type": "PodScheduled", "status": "False", "message": "Insufficient memory"}
-    assert look(job(), workload(), pod(conditions=[condition])).pod.unschedulable == "Insufficient memory"
+ENDED = {"observedGeneration": 1, "conditions": []} | {
+    "conditions": [
+        {
+            "type": "Finished",
+            "status": "True",
+            "reason": "Succeeded",
+            "observedGeneration": 1,
+            "lastTransitionTime": MOMENT,
+        }
+    ]
+}
 
 
-def test_a_pod_that_waits_says_for_what():
-    seen = look(
-        job(), workload(), pod(containerStatuses=container(waiting={"reason": "ErrImagePull", "message": "no"}))
-    )
-    assert (seen.pod.waiting_reason, seen.pod.waiting_message, seen.pod.started_at) == ("ErrImagePull", "no", None)
+def test_a_job_that_has_ended_costs_no_request():
+    cluster = Cluster()
+    look(job(status=ENDED), workload(), cluster=cluster, now=AT + 10_000)
+    assert cluster.asked == []
 
 
-def test_a_running_pod_has_started():
-    seen = look(job(), workload(), pod(podIP="10.0.0.7", containerStatuses=container(running={"startedAt": MOMENT})))
-    assert (seen.pod.started_at, seen.pod.ending, seen.pod.ip, seen.pod.node) == (AT, None, "10.0.0.7", "node")
+def test_an_attempt_that_the_watches_do_not_know_is_looked_for_live():
+    cluster = Cluster("samples", jobs=[workload()], pods=[pod()])
+    seen = look(job(status=attempts({})), cluster=cluster)
+    assert (seen.listed, seen.workload.name, seen.pod.name) == (True, "reviews-3", "reviews-3-x")
+    assert cluster.asked[:2] == [("jobs", "finetune.dev/job-uid=uid-1"), ("pods", "finetune.dev/job-uid=uid-1")]
 
 
-def test_a_container_that_ended_says_how():
-    state = {"exitCode": 10, "reason": "Error", "message": "{}", "startedAt": MOMENT, "finishedAt": MOMENT}
-    ending = look(job(), workload(), pod(containerStatuses=container(terminated=state))).pod.ending
-    assert (ending.exit_code, ending.reason, ending.message, ending.finished_at) == (10, "Error", "{}", AT)
+def test_what_others_labelled_is_not_taken_for_a_child():
+    forged = pod() | {"metadata": pod()["metadata"] | {"labels": LABELS | {"finetune.dev/attempt": "x"}}}
+    assert look(job(status=attempts({})), cluster=Cluster("samples", pods=[forged])).pods == ()
 
 
-def test_a_disrupted_pod_says_by_whom():
-    condition = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
-    assert look(job(), workload(), pod(conditions=[condition])).pod.disruption == "PreemptionByScheduler"
+def test_an_attempt_that_has_ended_is_not_looked_for():
+    cluster = Cluster("samples")
+    assert not look(job(status=attempts({"endTime": MOMENT})), cluster=cluster).listed
+    assert ("pods", "finetune.dev/job-uid=uid-1") not in cluster.asked
+
+
+def test_an_attempt_that_brings_no_news_is_looked_at_live_again():
+    store = Store()
+    cluster = Cluster(jobs=[workload(startTime=MOMENT)], pods=[pod(phase="Running")])
+    started = (job(), workload(startTime=MOMENT), pod(phase="Running"))
+    assert not look(*started, cluster=cluster, store=store).listed
+    assert look(*started, cluster=cluster, store=store, now=AT + RUNNING_RESYNC).listed
+    assert not look(*started, cluster=cluster, store=store, now=AT + RUNNING_RESYNC + 1).listed
+
+
+def test_a_trainer_that_speaks_is_news():
+    store = Store()
+    store.looked(KEY, AT)
+    store.keep_progress(KEY, Progress(attempt=3, updated_at=AT + 200))
+    seen = look(job(), workload(), pod(phase="Running"), store=store, now=AT + RUNNING_RESYNC)
+    assert not seen.listed
+    assert seen.progress is not None
+
+
+def test_an_attempt_that_waits_is_looked_at_live_more_seldom():
+    store = Store()
+    store.looked(KEY, AT)
+    cluster = Cluster(jobs=[workload()])
+    assert not look(job(), workload(), cluster=cluster, store=store, now=AT + RUNNING_RESYNC).listed
+    assert look(job(), workload(), cluster=cluster, store=store, now=AT + WAITING_RESYNC).listed
+
+
+def test_the_word_of_an_earlier_attempts_trainer_is_not_the_newest_ones():
+    store = Store()
+    store.keep_progress(KEY, Progress(attempt=2))
+    assert look(job(), workload(), store=store).progress is None
+
+
+def test_a_pod_that_is_gone_is_still_seen_with_its_end():
+    store = Store()
+    store.keep_job(job())
+    store.forget_pod(pod(phase="Failed"))
+    (gone,) = look(job(), workload(), store=store).pods
+    assert (gone.gone_at, gone.alive) == (0.0, False)
+
+
+WARNINGS = [
+    {"reason": "FailedCreate", "message": "old", "lastTimestamp": "2026-01-01T00:00:01Z"},
+    {"reason": "FailedMount", "message": "new", "eventTime": "2026-01-01T00:00:02.5Z"},
+]
+STUCK = {
+    "a Job that makes no pod": ((workload(),), 5, "involvedObject.uid=j,type=Warning"),
+    "a pod that a node does not start": ((workload(), pod()), 10, "involvedObject.uid=p,type=Warning"),
+}
+PATIENT = {
+    "a Job that was just made": ((workload(),), 4),
+    "a pod that was just made": ((workload(), pod()), 9),
+    "a pod that says itself why": (
+        (workload(), pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "no node"}])),
+        60,
+    ),
+    "a pod that has started": ((workload(), pod(containerStatuses=container(running={"startedAt": MOMENT}))), 60),
+    "a Job in a queue": ((workload() | {"spec": {"suspend": True}},), 60),
+    "a Job that has ended": ((workload(**COMPLETE),), 60),
+    "no Job at all": ((), 60),
+}
+
+
+@pytest.mark.parametrize(("children", "age", "want"), STUCK.values(), ids=STUCK)
+def test_the_newest_warning_is_read_where_nothing_else_tells_what_is_wrong(children, age, want):
+    cluster = Cluster("samples", events=WARNINGS)
+    assert look(job(), *children, cluster=cluster, now=AT + age).trouble == Trouble("FailedMount", "new")
+    assert ("events", want) in cluster.asked
+
+
+@pytest.mark.parametrize(("children", "age"), PATIENT.values(), ids=PATIENT)
+def test_no_events_are_read_without_need(children, age):
+    cluster = Cluster("samples", events=WARNINGS)
+    assert look(job(), *children, cluster=cluster, now=AT + age).trouble is None
+    assert not [one for one in cluster.asked if one[0] == "events"]
+
+
+@pytest.mark.parametrize("cluster", [Cluster(events=[]), Cluster(error=Rejected(403, "events is forbidden"))])
+def test_a_cluster_that_tells_no_events_leaves_the_state_of_the_pod(cluster):
+    assert look(job(), workload(), cluster=cluster, now=AT + 60).trouble is None
+
+
+def test_the_job_that_it_goes_on_from_is_read_before_it_begins():
+    model = {"name": "all-MiniLM-L6-v2", "fromJob": "first"}
+    spec = a_job(model=model).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert not look(job(spec=spec)).parent.found
+    assert look(job(spec=spec), workload()).parent is None

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from builders import a_job, seen, status_of
 from finetune_operator.api.identity import JobKey
-from finetune_operator.cluster.errors import Conflict, Rejected
+from finetune_operator.cluster.errors import Conflict, NotFound, Overloaded, Rejected
 from finetune_operator.cluster.publish import News, publish
+from finetune_operator.cluster.publish import tell as posted
 from finetune_operator.cluster.store import Store
 from finetune_operator.status.events import Event
 
@@ -18,9 +19,10 @@ class Cluster:
     """Takes a status, and answers an Event with an error."""
 
     def __init__(self, error=None):
-        self.error, self.posted = error, []
+        self.error, self.posted, self.written = error, [], None
 
     async def apply_status(self, resource, body):
+        self.written = body
         return BODY
 
     async def create(self, resource, namespace, body):
@@ -30,14 +32,25 @@ class Cluster:
 
 
 def tell(cluster):
-    news = News(status=status_of(seen(a_job())), events=(Event(reason="Planned", message="x", warning=False),), now=0.0)
+    news = News(
+        status=status_of(seen(a_job())),
+        events=(Event(reason="Planned", message="x", warning=False),),
+        now=0.0,
+        version="7",
+    )
     asyncio.run(publish(cluster, Store(), KEY, news))
+    assert cluster.posted == []
+    asyncio.run(posted(cluster, KEY, news))
     return cluster
 
 
 def test_an_event_follows_the_status():
     (event,) = tell(Cluster()).posted
     assert (event["reason"], event["involvedObject"]["uid"]) == ("Planned", "uid-1")
+
+
+def test_a_status_is_written_over_the_version_that_it_was_made_from():
+    assert tell(Cluster()).written["metadata"]["resourceVersion"] == "7"
 
 
 OVERSEEN = {
@@ -54,3 +67,38 @@ def test_an_event_that_nobody_needs_any_more_is_no_failure(error):
 def test_a_missing_right_is_a_failure():
     with pytest.raises(Rejected):
         tell(Cluster(Rejected(403, "events is forbidden")))
+
+
+class Without:
+    """Refuses a status; holds a job of the same name with this uid, or none."""
+
+    def __init__(self, error, uid):
+        self.error, self.uid = error, uid
+
+    async def apply_status(self, resource, body):
+        raise self.error
+
+    async def get(self, resource, namespace, name):
+        if self.uid is None:
+            raise NotFound(404, "no such job")
+        return {"metadata": {**BODY["metadata"], "uid": self.uid}}
+
+
+def refused(error, uid):
+    """Whether the store still knows the job after its status was refused."""
+    store = Store()
+    store.keep_job(BODY)
+    news = News(status=status_of(seen(a_job())), events=(), now=0.0, version="7")
+    with pytest.raises(type(error)):
+        asyncio.run(publish(Without(error, uid), store, KEY, news))
+    return store.job(KEY) is not None
+
+
+def test_a_job_that_is_gone_without_word_from_the_watch_is_forgotten():
+    assert not refused(NotFound(404, "gone"), None)
+    assert not refused(Conflict(409, "uid"), "uid-2")
+
+
+def test_a_job_that_is_there_is_not_forgotten_for_a_conflict_or_a_busy_server():
+    assert refused(Conflict(409, "try again"), "uid-1")
+    assert refused(Overloaded(429, "slow down"), None)

@@ -2,7 +2,7 @@
 
 import pytest
 from finetune_operator.api.identity import JobKey
-from finetune_operator.cluster.store import Store, job_key, owner_key
+from finetune_operator.cluster.store import Look, Store, job_key, owner_key, rank_of
 from finetune_trainer.contract import Progress
 
 KEY = JobKey("team", "reviews", "uid-1")
@@ -73,3 +73,107 @@ def test_a_stranger_belongs_to_no_job():
     assert owner_key(stranger) is None
     assert Store().keep_pod(stranger) is None
     assert Store().forget_pod(stranger) is None
+
+
+def versioned(name, version, uid, **more):
+    body = child(name, version=version, **{one: more.pop(one) for one in ("attempt",) if one in more})
+    body["metadata"]["uid"] = uid
+    return {**body, **more}
+
+
+def test_what_is_gone_does_not_come_back_with_late_news():
+    store = Store()
+    store.keep_job(job())
+    store.keep_workload(versioned("reviews-1", "5", "a"))
+    store.forget_workload(versioned("reviews-1", "6", "a"))
+    assert store.keep_workload(versioned("reviews-1", "5", "a")) == KEY
+    assert store.workload(KEY) is None
+
+
+def test_the_end_of_an_earlier_object_is_not_that_of_another_with_its_name():
+    store = Store()
+    store.keep_workload(versioned("reviews-1", "9", "b"))
+    store.forget_workload(versioned("reviews-1", "6", "a"))
+    assert store.workload(KEY)["metadata"]["uid"] == "b"
+
+
+def test_the_last_state_of_a_pod_outlives_it_and_late_news_of_it_count():
+    store = Store()
+    store.keep_job(job())
+    store.keep_pod(versioned("x", "5", "a", status={"phase": "Running"}))
+    store.forget_pod(versioned("x", "6", "a", status={"phase": "Running"}))
+    store.keep_pod(versioned("x", "7", "a", status={"phase": "Failed"}))
+    store.keep_pod(versioned("x", "4", "a", status={"phase": "Pending"}))
+    ((body, moment),) = store.gone_pods(KEY)
+    assert (body["status"]["phase"], moment) == ("Failed", 0.0)
+    assert store.pods(KEY) == ()
+
+
+def test_of_pods_of_earlier_attempts_nothing_is_kept_once_the_next_has_a_job():
+    store = Store()
+    store.keep_job(job())
+    store.forget_pod(versioned("x", "5", "a", status={"phase": "Failed"}))
+    assert len(store.gone_pods(KEY)) == 1
+    store.keep_workload(versioned("reviews-2", "6", "b", attempt="2"))
+    assert store.gone_pods(KEY) == ()
+    store.keep_pod(versioned("x", "5", "a", status={"phase": "Running"}))
+    assert store.pods(KEY) == ()
+
+
+def test_a_live_look_takes_in_what_is_new_and_buries_what_is_not_there():
+    store = Store()
+    store.keep_workload(versioned("reviews-1", "5", "a"))
+    store.keep_pod(versioned("x", "5", "p", status={"phase": "Running"}))
+    before = store.known(KEY)
+    store.keep_pod(versioned("y", "8", "q", status={}))  # told by the watch while the look was under way
+    store.resync(KEY, before, Look((versioned("reviews-2", "7", "b", attempt="2"),), ()), 100.0)
+    assert [body["metadata"]["name"] for body in store.workloads(KEY)] == ["reviews-2"]
+    assert [body["metadata"]["name"] for body in store.pods(KEY)] == ["y"]
+
+
+def test_what_a_live_look_finds_gone_has_a_moment_until_the_watch_tells():
+    store = Store()
+    store.keep_job(job())
+    pod = versioned("x", "5", "p", status={"phase": "Running"})
+    store.keep_pod(pod)
+    store.resync(KEY, store.known(KEY), Look((), ()), 100.0)
+    assert store.gone_pods(KEY) == ((pod, 100.0),)
+    last = versioned("x", "6", "p", status={"phase": "Failed"})
+    store.forget_pod(last)
+    assert store.gone_pods(KEY) == ((last, 0.0),)
+
+
+def test_children_were_looked_at_first_when_they_were_first_asked_for():
+    store = Store()
+    assert store.looked(KEY, 100.0) == 100.0
+    assert store.looked(KEY, 200.0) == 100.0
+    store.resync(KEY, store.known(KEY), Look((), ()), 300.0)
+    assert store.looked(KEY, 400.0) == 300.0
+
+
+def test_of_several_pods_rank_0_reports():
+    store = Store()
+    for name, rank in (("late", "0"), ("early", "1")):
+        body = child(name, created=f"2026-01-01T00:00:0{9 - int(rank)}Z")
+        body["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] = rank
+        store.keep_pod(body)
+    assert store.pod(KEY)["metadata"]["name"] == "late"
+
+
+@pytest.mark.parametrize(("label", "want"), [("3", 3), ("x", 0), ("-1", 0)])
+def test_a_rank_that_is_no_number_is_the_first(label, want):
+    body = child("x")
+    body["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] = label
+    assert rank_of(body) == want
+
+
+def test_of_the_children_of_a_job_that_is_gone_nothing_stays():
+    store = Store()
+    store.keep_job(job())
+    store.keep_pod(versioned("x", "5", "p", status={"phase": "Running"}))
+    store.forget_job(KEY)
+    for name in ("x", "y"):  # the garbage collector deletes them after their job
+        store.keep_pod(versioned(name, "6", name, status={"phase": "Running"}))
+    for name in ("x", "y", "z"):
+        assert store.forget_pod(versioned(name, "7", name, status={"phase": "Failed"})) == KEY
+    assert (store.pods(KEY), store.gone_pods(KEY)) == ((), ())

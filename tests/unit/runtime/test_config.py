@@ -56,6 +56,12 @@ def test_a_wrong_file_is_refused(tmp_path, text, want):
         load(written(tmp_path, text))
 
 
+def test_an_election_is_off_until_it_is_asked_for(tmp_path):
+    assert not load(None).leader_election.enabled
+    election = load(written(tmp_path, "leaderElection: {enabled: true, namespace: system}")).leader_election
+    assert (election.enabled, election.namespace, election.name) == (True, "system", "finetune-operator")
+
+
 def test_a_wrong_file_stops_the_operator_with_the_wrong_key(tmp_path, capsys):
     assert main(["--config", str(written(tmp_path, "worker: 3"))]) == 2
     assert "worker" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import asyncio
 
 from finetune_operator.api.identity import JobKey
-from finetune_operator.runtime.queue import LONGEST_BACKOFF, WorkQueue
+from finetune_operator.runtime.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
 
 ONE, OTHER = JobKey("a", "one", "1"), JobKey("a", "other", "2")
 
@@ -30,6 +30,29 @@ def test_news_during_a_pass_gives_one_more_pass_after_it():
         assert (queue.waiting, queue.running) == (0, 1)
         queue.done(key)
         assert (queue.waiting, queue.running) == (1, 0)
+
+    asyncio.run(story())
+
+
+def test_new_jobs_go_first_and_still_once():
+    async def story():
+        queue = WorkQueue()
+        queue.add(ONE)
+        queue.add(OTHER)
+        queue.add(OTHER, first=True)
+        queue.add(OTHER)
+        assert queue.waiting == 2
+        assert [await queue.take(), await queue.take()] == [OTHER, ONE]
+        assert queue.waiting == 0
+
+    asyncio.run(story())
+
+
+def test_the_patience_that_a_server_asks_for_is_kept():
+    async def story():
+        queue = WorkQueue()
+        assert 30 < queue.retry(ONE, at_least=30.0) <= 30 + FIRST_BACKOFF
+        queue.forget(ONE)
 
     asyncio.run(story())
 

@@ -91,17 +91,16 @@ def _accelerators(found: Sequence[Accelerator]) -> Iterable[RenderableType]:
 
 
 def _instances(found: Sequence[Instance]) -> Iterable[RenderableType]:
-    table = _table("instance type", "cloud", "devices", "cpus", "memory", "an hour", "in", "on")
+    table = _table("instance type", "devices", "cpus", "memory", "an hour", "in", "on")
     for one in sorted(found, key=lambda each: (each.provider, each.accelerator, each.price_usd_per_hour)):
-        devices = f"{one.devices} x {one.accelerator}" if one.devices else one.accelerator
+        devices = f"{one.devices}x {one.accelerator}" if one.devices else one.accelerator
         table.add_row(
             one.name,
-            one.provider.value,
             devices,
             str(one.cpus),
             f"{one.memory_gib:g} GiB",
             words.money(one.price_usd_per_hour),
-            one.region,
+            f"{one.provider.value} {one.region}",
             one.price_date.isoformat(),
         )
     return (table, _hint(found, "hardware.instanceType"))

@@ -60,8 +60,8 @@ def columns(*justify: Literal["left", "right"], header: tuple[str, ...] = (), fi
     return table
 
 
-def show(*pieces: RenderableType) -> None:
-    """Print pieces one below the other."""
+def show(*pieces: RenderableType, width: int = WIDTH) -> None:
+    """Print pieces one below the other; `width` is that of an output which no terminal shows."""
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
@@ -69,7 +69,7 @@ def show(*pieces: RenderableType) -> None:
         file=io.StringIO(),
         force_terminal=terminal,
         color_system="auto" if terminal else None,
-        width=min(WIDEST, Console().width) if terminal else WIDTH,
+        width=min(WIDEST, Console().width) if terminal else width,
         highlight=False,
         markup=False,
         emoji=False,

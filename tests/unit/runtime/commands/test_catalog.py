@@ -45,7 +45,7 @@ def test_a_technique_that_does_not_serve_comes_with_advice(capsys):
 MATCHES = {
     "models": ("PHI-3-medium", 2),
     "accelerators": ("mi300", 1),
-    "instances": ("nvidia-h200", 1),
+    "instances": ("nvidia-h200", 2),
     "techniques": ("cost", 1),
 }
 

@@ -1,7 +1,7 @@
 """Says what the API server would hold against a manifest, by the very schema that it has; `objections` is the entry.
 
 Not here: types and bounds of single fields (pydantic, `runtime.commands.manifest`), evaluating a rule
-(`runtime.commands.cel`).
+(`runtime.commands.admission.cel`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from finetune_operator.api.schema import RULES, JsonObject, crd
-from finetune_operator.runtime.commands import cel
+from finetune_operator.runtime.commands.admission import cel
 from finetune_operator.runtime.commands.complaints import like
 
 OVER_TIME = "oldSelf"

@@ -1,7 +1,7 @@
 """What rules mean."""
 
 import pytest
-from finetune_operator.runtime.commands import cel
+from finetune_operator.runtime.commands.admission import cel
 
 SELF = {"a": 6, "b": 4, "word": "lora", "list": ["x", "y"], "inner": {"deep": {"flag": True}}, "yes": True}
 

@@ -1,0 +1,192 @@
+"""The loads: each starts its own control plane and operator, and returns figures by name."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import machine
+from audit import OPERATOR, Write, writes
+from control_plane import ControlPlane, poll_until
+from finetune_operator.api import keys
+from finetune_operator.api.schema import crd
+from load import NAMESPACE, apply, claim
+from operator_process import OperatorProcess
+
+Figures = dict[str, float]
+
+BURSTS = 3
+"""Bursts in a row; the one with the median time counts."""
+
+JOB = f'"requestURI":"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"'
+"""How the creation of a Job stands in the audit log."""
+
+WARMED_BY = 10
+"""Jobs before the clock starts: the API server delays the first of a new kind by 2 s, connections have to be opened."""
+
+SETTLE_SECONDS = 3
+"""Without a write of the operator for so long, it has nothing more to do."""
+
+QUIET_SECONDS = 60
+IDLE_JOBS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What a scenario plays on."""
+
+    server: ControlPlane
+    folder: pathlib.Path
+    profile: pathlib.Path | None
+
+    def operator(self) -> OperatorProcess:
+        """Return an operator that is not started yet."""
+        return OperatorProcess(self.server, self.folder, profile=self.profile, logs={"level": "warning"})
+
+    def log_size(self) -> int:
+        """Return the size of the audit log, to read it from here later."""
+        return self.server.audit_log.stat().st_size
+
+    def asked(self, path: str, since: int) -> int:
+        """Count the writes to a path, as cheaply as can be: it is asked while the clock runs."""
+        with self.server.audit_log.open("rb") as log:
+            log.seek(since)
+            return log.read().count(path.encode())
+
+    def settled(self, within: float) -> None:
+        """Wait until the operator writes nothing any more."""
+        last, since = -1, time.monotonic()
+
+        def quiet() -> bool:
+            nonlocal last, since
+            size = self.log_size()
+            if size != last:
+                last, since = size, time.monotonic()
+            return time.monotonic() - since > SETTLE_SECONDS
+
+        poll_until(quiet, within=within, waiting_for="the operator to have nothing to do")
+
+
+def run(name: str, programs: pathlib.Path, folder: pathlib.Path, profile: pathlib.Path | None) -> Figures:
+    """Play one scenario."""
+    hurried = {"pods_per_second": 300} if name == "idle" else {}  # 5,000 pods would take it four minutes
+    with ControlPlane(programs, job_controller=True, **hurried) as server:
+        server.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd())
+        server.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        server.request("POST", f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims", claim())
+        path = f"/apis/{keys.API_VERSION}/namespaces/{NAMESPACE}/{keys.PLURAL}"
+        poll_until(lambda: server.request("GET", path)[0] == 200, within=30, waiting_for="the definition")
+        return ALL[name](Stage(server, folder, profile))
+
+
+def burst_20(stage: Stage) -> Figures:
+    """20 jobs applied at once."""
+    return _burst(stage, 20)
+
+
+def burst_300(stage: Stage) -> Figures:
+    """300 jobs applied at once."""
+    return _burst(stage, 300)
+
+
+def _burst(stage: Stage, count: int) -> Figures:
+    """Return the figures of the burst with the median time, of several in a row."""
+    with stage.operator() as operator:
+        apply(stage.server, _names("warm", WARMED_BY))
+        stage.settled(within=60)
+        played = [_one_burst(stage, operator, _names(f"burst{number}", count)) for number in range(BURSTS)]
+    played.sort(key=lambda figures: figures["apply_to_job_p50_seconds"])
+    return played[len(played) // 2]
+
+
+def _one_burst(stage: Stage, operator: OperatorProcess, names: list[str]) -> Figures:
+    machine.quiet()
+    since, cpu, before = stage.log_size(), operator.cpu_seconds(), machine.read()
+    apply(stage.server, names)
+    poll_until(lambda: stage.asked(JOB, since) >= len(names), within=120, waiting_for="a Job for each")
+    after = machine.read()
+    stage.settled(within=120)
+    figures = _of_burst(writes(stage.server.audit_log, since), names)
+    cpu = (operator.cpu_seconds() - cpu) / len(names)
+    return {
+        **figures,
+        "operator_cpu_seconds_per_job": cpu,
+        "all_cpu_seconds_until_job": (after.own - before.own) / len(names),
+        "cores_used_by_others": after.others_since(before),
+    }
+
+
+def _of_burst(log: list[Write], names: list[str]) -> Figures:
+    count = len(names)
+    applied = {w.name: w.received for w in log if w.resource == keys.PLURAL and w.verb == "create"}
+    own = _by_job((w for w in log if w.user == OPERATOR), names)
+    created = {name: next(w for w in own[name] if w.resource == "jobs" and w.done) for name in names}
+    told = {name: next(w for w in own[name] if w.resource == f"{keys.PLURAL}/status" and w.done) for name in names}
+    to_job = sorted(created[name].answered - applied[name] for name in names)
+    to_status = sorted(told[name].answered - applied[name] for name in names)
+    seconds = max(write.answered for write in created.values()) - min(applied.values())
+    return {
+        "apply_to_job_p50_seconds": percentile(to_job, 50),
+        "apply_to_job_p99_seconds": percentile(to_job, 99),
+        "apply_to_status_p50_seconds": percentile(to_status, 50),
+        "apply_to_status_p99_seconds": percentile(to_status, 99),
+        "jobs_per_second": count / seconds,
+        "applies_per_second": count / (max(applied.values()) - min(applied.values())),
+        "writes_until_job": max(own[name].index(created[name]) + 1 for name in names),
+        "writes_until_pending": sum(len(own[name]) for name in names) / count,
+        "failed_writes": sum(not w.done for name in names for w in own[name]),
+    }
+
+
+def idle(stage: Stage) -> Figures:
+    """5,000 jobs whose pods wait for a node: what the operator costs, and how soon a new one is at work."""
+    with stage.operator() as operator:
+        apply(stage.server, _names("idle", IDLE_JOBS))
+        stage.settled(within=600)
+        since, cpu, began = stage.log_size(), operator.cpu_seconds(), time.monotonic()
+        poll_until(lambda: time.monotonic() - began > QUIET_SECONDS, within=2 * QUIET_SECONDS, waiting_for="a minute")
+        used = (operator.cpu_seconds() - cpu) / (time.monotonic() - began)
+        written = [write for write in writes(stage.server.audit_log, since) if write.user == OPERATOR]
+        memory = operator.memory_bytes()
+    since = stage.log_size()
+    apply(stage.server, ["late"])
+    began_at = time.time()
+    with stage.operator() as operator:
+        late = f"/{keys.PLURAL}/late/status"
+        poll_until(lambda: stage.asked(late, since), within=120, waiting_for="a status of the new job")
+        stage.settled(within=120)
+        again = operator.memory_bytes()
+    own = [write for write in writes(stage.server.audit_log, since) if write.user == OPERATOR]
+    first = next(write for write in own if write.name == "late" and write.resource == f"{keys.PLURAL}/status")
+    return {
+        "cpu_cores": used,
+        "memory_bytes": memory,
+        "memory_after_restart_bytes": again,
+        "writes_in_a_quiet_minute": len(written),
+        "restart_to_first_status_seconds": first.answered - began_at,
+        "writes_after_restart": sum(not write.name.startswith("late") for write in own),
+    }
+
+
+ALL: dict[str, Callable[[Stage], Figures]] = {"burst-20": burst_20, "burst-300": burst_300, "idle": idle}
+
+
+def percentile(ordered: list[float], percent: float) -> float:
+    """Return the smallest value that so many percent do not exceed."""
+    return ordered[max(0, -(-len(ordered) * percent // 100).__int__() - 1)]
+
+
+def _names(stem: str, count: int) -> list[str]:
+    return [f"{stem}-{number:05}x" for number in range(count)]
+
+
+def _by_job(log: Iterable[Write], names: list[str]) -> dict[str, list[Write]]:
+    """Return the writes by the job that they were made for: names of children and Events begin with the job's."""
+    found: dict[str, list[Write]] = {name: [] for name in names}
+    for write in log:
+        name = write.name[: len(names[0])]
+        if name in found:
+            found[name].append(write)
+    return found

@@ -1,0 +1,237 @@
+"""`finetune_operator top`: all jobs in the terminal, for people without Grafana; it reads the API and nothing else.
+
+Not here: what the words mean (`status`), the operator itself (`runtime.app`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from finetune_operator.api import timestamps
+from finetune_operator.runtime import clock
+from finetune_operator.runtime.commands import paper
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from finetune_operator.cluster.client import Client
+
+Body = dict[str, Any]
+
+EVERY_SECONDS = 3.0
+"""Time between two looks; a status is written no oftener."""
+
+REMEMBERED = 12
+"""Losses of a job that its line of bars shows."""
+
+WIDTH = 200
+"""Columns of output that no terminal shows: programs read it, and a name that is cut is of no use to them."""
+
+BAR_CELLS = 10
+LEVELS, PLAIN_LEVELS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
+HEADER = ("JOB", "PHASE", "PROGRESS", "STEP", "LOSS", "COURSE", "ETA", "DEVICES", "TRY", "AGE", "REASON")
+ACTIVE = ("Running", "Starting", "Restarting", "Suspending", "Stopping", "Queued", "Pending", "Suspended")
+"""Phases in the order in which their jobs are shown; those that ended follow, newest first."""
+
+COLOURS = {"Running": "green", "Failed": "red", "Succeeded": "blue", "Restarting": "yellow", "Suspended": "cyan"}
+EXPLAINED = ("Pending", "Queued", "Restarting", "Suspended", "Failed")
+"""Phases whose message says what to do."""
+
+CANNOT = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Show the jobs; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="finetune_operator top",
+        description="Shows all fine-tuning jobs: phase, progress, loss, time left, and why they wait. It asks the "
+        "cluster of the current kubeconfig, as kubectl does. Ctrl-C ends it.",
+    )
+    parser.add_argument("-n", "--namespace", default="", help="jobs of one namespace; default: of all")
+    parser.add_argument("--once", action="store_true", help="print the table once, for scripts")
+    parser.add_argument(
+        "--every", type=_seconds, default=EVERY_SECONDS, metavar="SECONDS", help="time between two looks (default: 3)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        asyncio.run(_once(options.namespace) if options.once else _live(options.namespace, options.every))
+    except KeyboardInterrupt:
+        return 0
+    except TopError as error:
+        sys.stderr.write(f"finetune_operator top: {error}\n")
+        return CANNOT
+    return 0
+
+
+class TopError(Exception):
+    """The jobs cannot be read; the message says why and the way out."""
+
+
+class Losses:
+    """The last losses of each job that were seen, by uid."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[tuple[int, float]]] = {}
+
+    def note(self, jobs: Iterable[Body]) -> None:
+        """Remember what each job's loss is now, a step at most once; forget jobs that are gone."""
+        known = {}
+        for job in jobs:
+            uid, progress = job["metadata"]["uid"], _progress(job)
+            kept = known[uid] = self._seen.get(uid, deque(maxlen=REMEMBERED))
+            if progress.get("loss") is not None and (not kept or kept[-1][0] != progress.get("step")):
+                kept.append((progress.get("step", 0), progress["loss"]))
+        self._seen = known
+
+    def of(self, job: Body) -> tuple[float, ...]:
+        """Return the losses of a job, oldest first."""
+        return tuple(loss for _step, loss in self._seen.get(job["metadata"]["uid"], ()))
+
+
+def table(jobs: Sequence[Body], losses: Losses, now: float) -> RenderableType:
+    """Return the table of jobs."""
+    from rich.console import Group
+    from rich.text import Text
+
+    sides: list[Literal["left", "right"]] = ["left"] * len(HEADER)
+    shown = paper.columns(*sides, header=HEADER)
+    for column in shown.columns:
+        column.no_wrap = True
+    for job in sorted(jobs, key=_order):
+        cells = row(job, losses.of(job), now)
+        shown.add_row(Text(cells[0]), Text(cells[1], COLOURS.get(cells[1], "")), *(Text(cell) for cell in cells[2:]))
+    if not jobs:
+        return Text("no FineTuneJob here; see examples/ for one to begin with")
+    return Group(shown, *(Text(f"\n{name}: {why}") for name, why in explanations(jobs)))
+
+
+def explanations(jobs: Iterable[Body]) -> Iterator[tuple[str, str]]:
+    """Yield the names of jobs that wait or failed, and what their messages say about it."""
+    for job in sorted(jobs, key=_order):
+        status = job.get("status") or {}
+        if status.get("phase") in EXPLAINED and status.get("message"):
+            yield _name(job), status["message"]
+
+
+def row(job: Body, losses: Sequence[float], now: float) -> tuple[str, ...]:
+    """Return the texts of a job's line, in the order of HEADER."""
+    metadata, status = job["metadata"], job.get("status") or {}
+    columns, phase = status.get("columns") or {}, status.get("phase") or "New"
+    return (
+        _name(job),
+        phase,
+        bar(_progress(job).get("percent")),
+        columns.get("step", ""),
+        columns.get("loss", ""),
+        sparkline(losses),
+        columns.get("eta", ""),
+        columns.get("devices", ""),
+        columns.get("attempt", ""),
+        age(now - timestamps.parse(metadata["creationTimestamp"])),
+        columns.get("reason", ""),
+    )
+
+
+def bar(percent: int | None) -> str:
+    """Draw how far a job is; nothing where it has not begun."""
+    if percent is None:
+        return ""
+    letters = paper.letters()
+    full = round(BAR_CELLS * max(0, min(100, percent)) / 100)
+    return f"{letters.full * full}{letters.free * (BAR_CELLS - full)} {percent}%"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw values as bars, the smallest lowest."""
+    if len(values) < 2:  # noqa: PLR2004 - one value has no course
+        return ""
+    levels = PLAIN_LEVELS if paper.letters() is paper.PLAIN else LEVELS
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return "".join(levels[round((value - low) / span * (len(levels) - 1))] for value in values)
+
+
+def age(seconds: float) -> str:
+    """Write an age with its largest unit, as kubectl does for old things."""
+    for unit, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit:.0f}{letter}"
+    return f"{max(0.0, seconds):.0f}s"
+
+
+async def _once(namespace: str) -> None:
+    client = await _connect()
+    try:
+        jobs, losses = await _jobs(client, namespace), Losses()
+        losses.note(jobs)
+        paper.show(table(jobs, losses, clock.now()), width=WIDTH)
+    finally:
+        await client.close()
+
+
+async def _live(namespace: str, every: float) -> None:
+    from rich.live import Live
+
+    client, losses = await _connect(), Losses()
+    try:
+        with Live(screen=True, auto_refresh=False) as live:
+            while True:
+                jobs = await _jobs(client, namespace)
+                losses.note(jobs)
+                live.update(table(jobs, losses, clock.now()), refresh=True)
+                await asyncio.sleep(every)
+    finally:
+        await client.close()
+
+
+async def _connect() -> Client:
+    from finetune_operator.cluster.client import NoCluster, connect
+
+    try:
+        client, _inside = await connect(lambda *_: None)
+    except NoCluster as error:
+        raise TopError(f"no cluster: {error}; set KUBECONFIG or the current context") from error
+    return client
+
+
+async def _jobs(client: Client, namespace: str) -> list[Body]:
+    from finetune_operator.cluster.client import JOBS
+    from finetune_operator.cluster.errors import ApiError, NotFound
+
+    try:
+        return await client.list(JOBS, namespace)
+    except NotFound as error:
+        raise TopError("the cluster knows no FineTuneJob; install the operator's chart, or crds/") from error
+    except ApiError as error:
+        raise TopError(f"the API server says: {error}") from error
+
+
+def _order(job: Body) -> tuple[int, float]:
+    phase = (job.get("status") or {}).get("phase") or "Pending"
+    place = ACTIVE.index(phase) if phase in ACTIVE else len(ACTIVE)
+    return place, -timestamps.parse(job["metadata"]["creationTimestamp"])
+
+
+def _name(job: Body) -> str:
+    return f"{job['metadata']['namespace']}/{job['metadata']['name']}"
+
+
+def _progress(job: Body) -> Body:
+    found: Body = (job.get("status") or {}).get("progress") or {}
+    return found
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.5 <= seconds <= 3600:  # noqa: PLR2004 - the message says it
+        raise argparse.ArgumentTypeError(f"{json.dumps(text)} is no time between 0.5 and 3600 seconds")
+    return seconds

@@ -1,0 +1,222 @@
+"""The life of a job on a real API server with Kubernetes' own controllers; the test plays the kubelet."""
+
+import pathlib
+import time
+
+import pytest
+from control_plane import ControlPlane, poll_until
+from finetune_operator.api import keys
+from finetune_operator.api.schema import crd
+from finetune_trainer.contract import ExitReport, Outcome, to_json
+from operator_process import OperatorProcess
+from real_jobs import JOBS, NAMESPACE, smallest
+
+CORE = f"/api/v1/namespaces/{NAMESPACE}"
+BATCH = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+CLAIM = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+CONTROLLERS = ("job-controller", "garbage-collector-controller", "resourcequota-controller")
+
+SEEN_SECONDS = 30
+"""From a change to its effect; usually below two seconds."""
+
+
+TOLD_SECONDS = 15
+"""From the apply of a job whose pod cannot be made to the reason; the Events are asked after 5."""
+
+ROOM_SECONDS = 90
+"""From the end of a quota to a pod: the Job controller tries again after 10, 20, 40 seconds."""
+
+
+def now():
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+@pytest.fixture(scope="module")
+def server(programs, tmp_path_factory):
+    with ControlPlane(programs) as running:
+        running.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd())
+        running.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": CLAIM}
+        assert running.request("POST", f"{CORE}/persistentvolumeclaims", claim)[0] == 201
+        poll_until(lambda: running.request("GET", JOBS)[0] == 200, within=SEEN_SECONDS, waiting_for="the definition")
+        controllers = running.kubeconfig(pathlib.Path(tmp_path_factory.mktemp("controllers")) / "kubeconfig.json")
+        running._run(
+            "kube-controller-manager",
+            f"--kubeconfig={controllers}",
+            f"--controllers={','.join(CONTROLLERS)}",
+            "--leader-elect=false",
+            "--secure-port=0",
+        )
+        with OperatorProcess(running, pathlib.Path(tmp_path_factory.mktemp("operator"))):
+            yield running
+
+
+class Story:
+    """One job, seen and changed as its user does, and its pods, as the kubelet does."""
+
+    def __init__(self, server, name, **spec):
+        self.server, self.name = server, name
+        body = {"apiVersion": keys.API_VERSION, "kind": keys.KIND, "metadata": {"name": name}}
+        whole = smallest(checkpoints={"storage": {"claim": {"name": "data"}}}, **spec)
+        code, answer = server.request("POST", JOBS, {**body, "spec": whole}, fieldValidation="Strict")
+        assert code == 201, answer
+        self.most_alive = 0
+
+    def ask(self, **spec):
+        code, answer = self.server.request("PATCH", f"{JOBS}/{self.name}", {"spec": spec})
+        assert code == 200, answer
+
+    @property
+    def status(self):
+        return self.server.request("GET", f"{JOBS}/{self.name}")[1].get("status", {})
+
+    def condition(self, kind):
+        return next(one for one in self.status["conditions"] if one["type"] == kind)
+
+    def _mine(self, path):
+        return self.server.request("GET", path, labelSelector=f"{keys.LABEL_JOB}={self.name}")[1]["items"]
+
+    @property
+    def jobs(self):
+        return [one["metadata"]["name"] for one in self._mine(BATCH)]
+
+    @property
+    def pods(self):
+        found = self._mine(f"{CORE}/pods")
+        alive = [one for one in found if one["status"].get("phase") not in {"Failed", "Succeeded"}]
+        self.most_alive = max(self.most_alive, len(alive))
+        return found
+
+    def reaches(self, phase):
+        poll_until(
+            lambda: self.pods is not None and self.status.get("phase") == phase,
+            within=SEEN_SECONDS,
+            waiting_for=f"{self.name} to be {phase}",
+        )
+
+    def starts(self, attempt):
+        """Put the pod of an attempt on a node and start it."""
+
+        def made():
+            return [one for one in self.pods if one["metadata"]["labels"][keys.LABEL_ATTEMPT] == str(attempt)]
+
+        poll_until(made, within=SEEN_SECONDS, waiting_for=f"a pod of attempt {attempt}")
+        (pod,) = made()
+        path = f"{CORE}/pods/{pod['metadata']['name']}"
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod["metadata"]["name"]},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": "node"},
+        }
+        assert self.server.request("POST", f"{path}/binding", binding)[0] == 201
+        self._is(path, phase="Running", podIP="10.9.9.9", state={"running": {"startedAt": now()}})
+        self.reaches("Starting")
+        return path
+
+    def saves(self, path, step):
+        """Wait until a pod is told to end; let it save, and go."""
+        poll_until(
+            lambda: "deletionTimestamp" in self.server.request("GET", path)[1].get("metadata", {}),
+            within=SEEN_SECONDS,
+            waiting_for="the pod to be told to end",
+        )
+        report = to_json(ExitReport(outcome=Outcome.SUSPENDED, step=step, total_steps=100, checkpoint_step=step))
+        ended = {"exitCode": 30, "reason": "Error", "message": report, "startedAt": now(), "finishedAt": now()}
+        self._is(path, phase="Failed", state={"terminated": ended})
+        self.server.request("DELETE", path, {"gracePeriodSeconds": 0})
+
+    def _is(self, path, *, state, **status):
+        container = {"name": "trainer", "image": "x", "imageID": "x", "ready": False, "restartCount": 0, "state": state}
+        code, answer = self.server.request(
+            "PATCH", f"{path}/status", {"status": {**status, "containerStatuses": [container]}}
+        )
+        assert code == 200, answer
+
+
+def test_a_job_is_suspended_resumed_orphaned_and_cancelled_and_never_runs_twice(server):
+    story = Story(server, "life")
+    first = story.starts(1)
+    story.ask(suspend=True)
+    story.reaches("Suspending")
+    story.saves(first, 40)
+    story.reaches("Suspended")
+    assert story.jobs == []
+    assert story.status["checkpoint"]["step"] == 40
+    assert "step 40" in story.condition("Suspended")["message"]
+    assert story.condition("CheckpointAvailable")["status"] == "True"
+
+    story.ask(suspend=False)
+    second = story.starts(2)
+    (job,) = story.jobs
+    orphaning = {"propagationPolicy": "Orphan"}
+    assert server.request("DELETE", f"{BATCH}/{job}", orphaning)[0] == 200
+    story.saves(second, 60)  # the pod was left behind: the operator ends it
+
+    third = story.starts(3)
+    story.ask(cancel=True)
+    story.reaches("Stopping")
+    story.saves(third, 70)
+    story.reaches("Cancelled")
+    ends = [(one["number"], one["reason"]) for one in story.status["attempts"]]
+    assert ends == [(1, "Suspended"), (2, "Interrupted"), (3, "Cancelled")]
+    assert story.most_alive == 1
+    assert story.status["checkpoint"]["step"] == 70
+
+    story.ask(ttlSecondsAfterFinished=0)
+    poll_until(
+        lambda: server.request("GET", f"{JOBS}/life")[0] == 404, within=SEEN_SECONDS, waiting_for="the job to go"
+    )
+
+
+def test_a_job_in_a_queue_is_made_suspended_and_its_admission_and_eviction_are_mirrored(server):
+    story = Story(server, "queued", queueName="team")
+    story.reaches("Queued")
+    (job,) = story.jobs
+    path = f"{BATCH}/{job}"
+    body = server.request("GET", path)[1]
+    assert body["spec"]["suspend"] is True
+    assert body["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
+    assert story.condition("Admitted")["reason"] == "Queued"
+
+    server.request("PATCH", path, {"spec": {"suspend": False}})  # as Kueue admits it
+    pod = story.starts(1)
+    assert story.condition("Admitted")["status"] == "True"
+    assert story.status["attempts"][0]["queuedSeconds"] >= 0
+
+    server.request("PATCH", path, {"spec": {"suspend": True}})  # as Kueue evicts it
+    story.saves(pod, 10)
+    story.reaches("Queued")
+    assert story.condition("Admitted")["reason"] == "Evicted"
+    assert story.jobs == [job]
+
+    server.request("PATCH", path, {"spec": {"suspend": False}})
+    poll_until(
+        lambda: story.condition("Admitted")["status"] == "True", within=SEEN_SECONDS, waiting_for="its readmission"
+    )
+    story.ask(suspend=True)  # ours: it leaves the queue
+    story.reaches("Suspended")
+    assert story.jobs == []
+    assert story.condition("Admitted")["status"] == "False"
+
+
+def test_a_quota_that_is_used_up_is_told_in_kubernetes_words(server):
+    quotas = f"{CORE}/resourcequotas"
+    full = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}
+    assert server.request("POST", quotas, full)[0] == 201
+    poll_until(
+        lambda: server.request("GET", f"{quotas}/full")[1].get("status", {}).get("hard"),
+        within=SEEN_SECONDS,
+        waiting_for="the quota to be counted",
+    )
+    story = Story(server, "crowded")
+    poll_until(
+        lambda: story.status.get("columns", {}).get("reason") == "QuotaExceeded",
+        within=TOLD_SECONDS,
+        waiting_for="the reason",
+    )
+    assert "exceeded quota: full" in story.status["message"]
+    server.request("DELETE", f"{quotas}/full")
+    poll_until(lambda: story.pods, within=ROOM_SECONDS, waiting_for="a pod")
+    story.starts(1)
+    assert [one["number"] for one in story.status["attempts"]] == [1]

@@ -1,0 +1,134 @@
+"""What the client sends, and what it refuses to send."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+from finetune_operator.cluster.client import EVENTS, JOBS, RESOURCES, Client
+from finetune_operator.cluster.errors import Conflict, NotFound, NotLeading, Overloaded, Rejected, Unreachable
+from kubernetes.aio import client as kubernetes_client
+
+JOB = RESOURCES["Job"]
+
+
+def told(story, *, fence=None, status=200, headers=None):
+    """Run a story against a server that answers all alike; return what it was asked."""
+    asked = []
+
+    async def answer(request):
+        asked.append((request.method, request.path_qs, request.content_type, await request.text()))
+        body = {"items": [{"a": 1}], "metadata": {}, "message": "in its own words"}
+        return web.json_response(body, status=status, headers=headers)
+
+    async def play():
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        api = kubernetes_client.ApiClient(kubernetes_client.Configuration(host=f"http://{host}:{port}"))
+        client = Client(api, lambda *_: None, *([fence] if fence else []))
+        try:
+            await story(client)
+        finally:
+            await client.close()
+            await runner.cleanup()
+
+    asyncio.run(play())
+    return asked
+
+
+def test_a_delete_names_the_life_of_the_object_it_means():
+    async def story(client):
+        await client.delete(JOB, "team", "reviews-1", uid="123", propagation="Foreground")
+
+    ((method, path, _kind, body),) = told(story)
+    assert (method, path) == ("DELETE", "/apis/batch/v1/namespaces/team/jobs/reviews-1")
+    assert json.loads(body) == {"preconditions": {"uid": "123"}, "propagationPolicy": "Foreground"}
+
+
+def test_a_patch_names_the_life_of_the_object_it_means():
+    async def story(client):
+        body = {"metadata": {"labels": {"a": "b"}}, "spec": {"suspend": False}}
+        await client.patch(JOB, "team", "reviews-1", uid="123", body=body)
+
+    ((method, _path, kind, body),) = told(story)
+    assert (method, kind) == ("PATCH", "application/merge-patch+json")
+    assert json.loads(body)["metadata"] == {"labels": {"a": "b"}, "uid": "123"}
+
+
+def test_a_list_selects_on_the_server():
+    async def story(client):
+        found = await client.list(JOB, "team", label_selector="a=b", field_selector="metadata.name=c")
+        assert found == [{"a": 1}]
+
+    ((method, path, _kind, _body),) = told(story)
+    assert method == "GET"
+    assert path == "/apis/batch/v1/namespaces/team/jobs?labelSelector=a%3Db&fieldSelector=metadata.name%3Dc"
+
+
+def test_a_status_is_applied_by_our_manager():
+    async def story(client):
+        await client.apply_status(JOBS, {"metadata": {"namespace": "team", "name": "reviews", "uid": "1"}})
+
+    ((method, path, kind, _body),) = told(story)
+    assert (method, kind) == ("PATCH", "application/apply-patch+yaml")
+    assert path.endswith("/finetunejobs/reviews/status?fieldManager=finetune-operator&force=true")
+
+
+WRITES = {
+    "create": lambda client: client.create(EVENTS, "team", {}),
+    "replace": lambda client: client.replace(JOB, "team", {"metadata": {"name": "a"}}),
+    "patch": lambda client: client.patch(JOB, "team", "a", uid="1", body={}),
+    "delete": lambda client: client.delete(JOB, "team", "a", uid="1"),
+    "a status": lambda client: client.apply_status(JOBS, {"metadata": {"namespace": "team", "name": "a"}}),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_who_does_not_lead_writes_nothing(write):
+    async def story(client):
+        with pytest.raises(NotLeading):
+            await write(client)
+
+    assert told(story, fence=lambda: 0.0) == []
+
+
+def test_who_does_not_lead_may_read():
+    async def story(client):
+        await client.get(JOB, "team", "a")
+        await client.list(JOB, "team")
+
+    assert len(told(story, fence=lambda: 0.0)) == 2
+
+
+def test_a_write_lasts_no_longer_than_the_leadership():
+    async def story(client):
+        with pytest.raises(Unreachable, match="Timeout"):
+            await client.create(EVENTS, "team", {})
+
+    told(story, fence=lambda: 1e-9)
+
+
+ANSWERS = {404: NotFound, 409: Conflict, 429: Overloaded, 500: Overloaded, 403: Rejected, 422: Rejected}
+
+
+@pytest.mark.parametrize(("status", "want"), ANSWERS.items())
+def test_an_answer_that_is_none_is_an_error_with_the_servers_words(status, want):
+    async def story(client):
+        with pytest.raises(want, match="in its own words"):
+            await client.get(JOB, "team", "a")
+
+    told(story, status=status)
+
+
+@pytest.mark.parametrize(("header", "want"), [("7", 7.0), ("soon", 0.0), (None, 0.0)])
+def test_the_patience_that_a_server_asks_for_is_kept(header, want):
+    async def story(client):
+        with pytest.raises(Overloaded) as error:
+            await client.get(JOB, "team", "a")
+        assert error.value.patience == want
+
+    told(story, status=429, headers={"Retry-After": header} if header else {})

@@ -1,0 +1,171 @@
+"""What people without Grafana see of their jobs."""
+
+import pytest
+from finetune_operator.cluster.errors import NotFound, Unreachable
+from finetune_operator.runtime.cli import main
+from finetune_operator.runtime.commands import top
+
+NOW = 1_767_225_900.0
+"""2026-01-01T00:05:00Z."""
+
+
+def a_job(name, phase=None, created="2026-01-01T00:00:00Z", **status):
+    body = {"metadata": {"namespace": "team", "name": name, "uid": name, "creationTimestamp": created}}
+    return body | ({"status": {"phase": phase} | status} if phase else {})
+
+
+COLUMNS = {"step": "60/120", "loss": "0.31", "eta": "1m10s", "devices": "1xcpu", "attempt": "2", "reason": "Training"}
+RUNNING = a_job("reviews", "Running", progress={"percent": 50, "step": 60, "loss": 0.31}, columns=COLUMNS)
+MISSING = "Claim 'rows' does not exist; create it"
+WAITING = a_job("early", "Pending", columns={"reason": "ClaimNotFound"}, message=MISSING, progress=None)
+
+
+class Server:
+    """A cluster with these jobs, or with this error."""
+
+    def __init__(self, jobs=(), error=None):
+        self.jobs, self.error, self.asked = list(jobs), error, []
+
+    async def list(self, _resource, namespace):
+        self.asked.append(namespace)
+        if self.error:
+            raise self.error
+        return self.jobs
+
+    async def close(self):
+        self.asked.append("closed")
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    def serve(*jobs, error=None):
+        server = Server(jobs, error)
+
+        async def connect():
+            return server
+
+        monkeypatch.setattr(top, "_connect", connect)
+        monkeypatch.setattr(top.clock, "now", lambda: NOW)
+        return server
+
+    return serve
+
+
+def test_a_running_job_shows_how_far_it_is_and_how_long_it_takes(cluster, capsys):
+    cluster(RUNNING)
+    assert main(["top", "--once"]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    for text in ("team/reviews", "Running", "50%", "60/120", "0.31", "1m10s", "1xcpu", "2", "5m", "Training"):
+        assert text in line
+
+
+def test_a_waiting_job_says_what_it_waits_for(cluster, capsys):
+    cluster(WAITING)
+    main(["top", "--once"])
+    text = capsys.readouterr().out
+    assert "ClaimNotFound" in text.splitlines()[1]
+    assert f"team/early: {MISSING}" in text
+
+
+def test_names_are_never_cut_for_programs(cluster, capsys):
+    long = a_job("x" * 60, "Running", columns=COLUMNS, progress={"percent": 5})
+    cluster(long)
+    main(["top", "--once"])
+    assert "team/" + "x" * 60 in capsys.readouterr().out
+
+
+def test_jobs_that_need_a_look_come_first_and_ended_ones_last(cluster, capsys):
+    old, new = a_job("old", "Succeeded", created="2025-01-01T00:00:00Z"), a_job("new", "Failed")
+    cluster(old, new, WAITING, RUNNING)
+    main(["top", "--once"])
+    lines = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in lines if line.startswith("team/") and ":" not in line.split()[0]]
+    assert names == ["team/reviews", "team/early", "team/new", "team/old"]
+
+
+def test_a_job_that_the_operator_has_not_seen_yet_is_shown(cluster, capsys):
+    cluster(a_job("brand-new"))
+    main(["top", "--once"])
+    assert "team/brand-new" in capsys.readouterr().out
+
+
+def test_one_namespace_can_be_asked_for(cluster):
+    server = cluster()
+    main(["top", "--once", "-n", "team"])
+    assert server.asked == ["team", "closed"]
+
+
+def test_an_empty_cluster_says_where_to_begin(cluster, capsys):
+    cluster()
+    main(["top", "--once"])
+    assert "examples/" in capsys.readouterr().out
+
+
+ERRORS = {
+    "install": NotFound(404, "the server could not find the requested resource"),
+    "connection refused": Unreachable(0, "connection refused"),
+}
+
+
+@pytest.mark.parametrize(("said", "error"), ERRORS.items())
+def test_what_keeps_the_jobs_from_being_read_is_told(cluster, capsys, said, error):
+    server = cluster(error=error)
+    assert main(["top", "--once"]) == 1
+    assert said in capsys.readouterr().err
+    assert server.asked[-1] == "closed"
+
+
+def test_losses_become_a_line_of_bars_with_a_step_counted_once():
+    losses = top.Losses()
+    for step, loss in ((1, 0.8), (1, 0.8), (2, 0.5), (3, 0.1)):
+        losses.note([a_job("a", "Running", progress={"step": step, "loss": loss})])
+    kept = losses.of(a_job("a"))
+    assert kept == (0.8, 0.5, 0.1)
+    line = top.sparkline(kept)
+    assert len(line) == 3
+    assert (line[0], line[-1]) in {("█", "▁"), ("@", "_")}
+
+
+def test_losses_of_a_job_that_is_gone_are_forgotten():
+    losses = top.Losses()
+    losses.note([a_job("a", "Running", progress={"step": 1, "loss": 0.8})])
+    losses.note([])
+    assert losses.of(a_job("a")) == ()
+
+
+def test_a_level_loss_is_a_level_line():
+    assert len(set(top.sparkline([0.5, 0.5, 0.5]))) == 1
+    assert top.sparkline([0.5]) == ""
+
+
+@pytest.mark.parametrize(("percent", "full"), [(0, 0), (50, 5), (100, 10), (140, 10)])
+def test_a_bar_is_as_full_as_the_job(percent, full):
+    letters = top.paper.letters()
+    assert top.bar(percent).count(letters.full) == full
+    assert top.bar(None) == ""
+
+
+@pytest.mark.parametrize(("seconds", "want"), [(0, "0s"), (100, "100s"), (300, "5m"), (9000, "2h"), (4e5, "4d")])
+def test_an_age_is_one_number(seconds, want):
+    assert top.age(seconds) == want
+
+
+@pytest.mark.parametrize("wrong", ["0", "soon", "1e9"])
+def test_a_wrong_time_is_refused(wrong, capsys):
+    with pytest.raises(SystemExit):
+        main(["top", "--every", wrong])
+    assert "between 0.5 and 3600" in capsys.readouterr().err
+
+
+def test_the_live_table_is_drawn_until_somebody_stops_it(cluster, monkeypatch):
+    server = cluster(RUNNING)
+    looks = []
+
+    async def stop(seconds):
+        looks.append(seconds)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(top.asyncio, "sleep", stop)
+    assert main(["top", "--every", "2"]) == 0
+    assert looks == [2.0]
+    assert server.asked[0] == ""

@@ -1,0 +1,134 @@
+"""What the dashboards see of the store's jobs."""
+
+import time
+
+import pytest
+from finetune_operator.api import timestamps
+from finetune_operator.api.identity import JobKey
+from finetune_operator.cluster.store import Store
+from finetune_operator.planning.profiles import Profiles
+from finetune_operator.runtime.views import prices, views
+from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.jobs import JobsCollector
+from finetune_operator.telemetry.process import Telemetry
+from finetune_trainer.contract import Progress
+
+CREATED, STARTED, SAID = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", "2026-01-01T00:02:00Z"
+BEGAN = timestamps.parse(CREATED)
+SCRAPE_SECONDS = 0.3
+"""Longest scrape of 2,000 jobs from the store, on an idle core; tests run beside others and allow four times that."""
+
+STATUS = {
+    "phase": "Running",
+    "startTime": STARTED,
+    "plan": {"method": "qlora", "accelerator": "nvidia-l4", "devices": 2},
+    "progress": {"percent": 40, "step": 12, "etaSeconds": 60, "updatedAt": SAID},
+    "attempts": [{"number": 1}, {"number": 2}],
+    "conditions": [
+        {"type": "Running", "status": "True", "reason": "Training", "lastTransitionTime": STARTED},
+        {"type": "Suspended", "status": "False", "reason": "Active", "lastTransitionTime": STARTED},
+    ],
+}
+SPEC = {
+    "task": "chat",
+    "model": {"name": "microsoft/Phi-3-mini-4k-instruct"},
+    "dataset": {"source": {"configMap": {"name": "rows", "key": "a.jsonl"}}},
+    "queueName": "gpus",
+}
+
+
+def a_body(name="reviews", **status):
+    metadata = {"namespace": "team", "name": name, "uid": name, "creationTimestamp": CREATED, "resourceVersion": "1"}
+    return {"metadata": metadata, "spec": SPEC, "status": STATUS | status}
+
+
+def a_pod(name="reviews-2-x", job="reviews"):
+    labels = {"finetune.dev/job-name": job, "finetune.dev/job-uid": job, "finetune.dev/attempt": "2"}
+    metadata = {"namespace": "team", "name": name, "uid": name, "labels": labels, "creationTimestamp": STARTED}
+    return {"metadata": metadata, "spec": {"nodeName": "node-a"}, "status": {"phase": "Running"}}
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+def only(store):
+    (view,) = views(store)
+    return view
+
+
+def test_a_running_job_is_seen_with_all_that_is_known(store):
+    store.keep_job(a_body())
+    store.keep_pod(a_pod())
+    view = only(store)
+    assert (view.phase, view.method, view.gpu_type, view.gpus) == ("Running", "qlora", "nvidia-l4", 2)
+    assert (view.dataset_kind, view.queue, view.task) == ("configMap", "gpus", "chat")
+    assert (view.progress, view.step, view.attempt) == (0.4, 12, 2)
+    assert (view.created, view.started, view.admitted) == (BEGAN, BEGAN + 60, BEGAN + 60)
+    assert view.eta == BEGAN + 180
+    assert [(pod.name, pod.node, pod.rank) for pod in view.pods] == [("reviews-2-x", "node-a", 0)]
+    assert [(one.type, one.status) for one in view.conditions] == [("Running", "True"), ("Suspended", "False")]
+
+
+def test_a_job_that_holds_nothing_shows_no_devices_and_no_time_left(store):
+    store.keep_job(a_body(phase="Suspended"))
+    store.keep_pod(a_pod())
+    view = only(store)
+    assert (view.gpus, view.eta, view.pods) == (0, None, ())
+
+
+def test_a_job_that_nobody_has_looked_at_is_pending(store):
+    store.keep_job({"metadata": a_body()["metadata"], "spec": SPEC})
+    view = only(store)
+    assert (view.phase, view.method, view.progress, view.attempt, view.started) == ("Pending", "none", None, None, None)
+
+
+def test_the_trainer_knows_best_when_its_checkpoint_was_complete(store):
+    key = JobKey("team", "reviews", "reviews")
+    store.keep_job(a_body(checkpoint={"step": 10, "time": STARTED, "resumable": True}))
+    assert only(store).checkpoint == BEGAN + 60
+    store.keep_progress(key, Progress(checkpoint_step=10, checkpoint_at=BEGAN + 75))
+    assert only(store).checkpoint == BEGAN + 75
+
+
+def test_a_queue_tells_when_it_admitted_the_job(store):
+    admitted = {"type": "Admitted", "status": "True", "reason": "Admitted", "lastTransitionTime": SAID}
+    store.keep_job(a_body(conditions=[admitted]))
+    assert only(store).admitted == BEGAN + 120
+    store.keep_job(a_body(conditions=[admitted | {"status": "False"}]))
+    assert only(store).admitted is None
+
+
+def test_prices_are_the_administrators_else_the_cheapest_of_the_catalog():
+    catalogs = prices(Profiles())
+    assert 0 < catalogs["nvidia-t4"] < 0.6
+    assert "cpu" not in catalogs
+    own = Profiles.model_validate(
+        {
+            "hardware": {
+                "big": {"accelerator": "nvidia-t4", "devicesPerNode": 4, "pricePerHour": 2.0},
+                "small": {"accelerator": "cpu", "pricePerHour": 0.1},
+            },
+            "prices": {"g6.xlarge": 0.2, "g6.2xlarge": 0.01},
+        }
+    )
+    ours = prices(own)
+    assert (ours["nvidia-t4"], ours["cpu"], ours["nvidia-l4"]) == (0.5, 0.1, 0.01)
+
+
+def test_2000_jobs_are_scraped_from_the_store_in_time(store):
+    for number in range(2000):
+        store.keep_job(a_body(f"job-{number}"))
+        store.keep_pod(a_pod(f"pod-{number}", f"job-{number}"))
+    telemetry = Telemetry("1")
+    collector = JobsCollector(lambda: views(store), max_jobs=500, prices={}, clock=lambda: BEGAN + 200)
+    telemetry.registry.register(collector)
+
+    def scrape():
+        began = time.process_time()
+        text = exposition(telemetry.registry, "")[0]
+        assert b"finetune_metrics_jobs_dropped 1500.0" in text
+        return time.process_time() - began
+
+    assert min(scrape() for _ in range(3)) < 4 * SCRAPE_SECONDS
