@@ -36,7 +36,7 @@ def _strict(**properties: Schema) -> Schema:
 
 
 STRICTER: dict[Path, Schema] = {
-    ("replicaCount",): {"const": 1},
+    ("replicaCount",): {"minimum": 1},
     ("image", "repository"): {"minLength": 1},
     ("image", "pullPolicy"): PULL,
     ("config", "profiles", "trainer", "imagePullPolicy"): PULL,
@@ -59,6 +59,14 @@ STRICTER: dict[Path, Schema] = {
     ("metrics", "port"): PORT,
     ("metrics", "serviceMonitor", "interval"): INTERVAL,
     ("metrics", "trainerPodMonitor", "interval"): INTERVAL,
+    ("monitoring", "renderMode"): {"enum": ["alwaysRender", "skipIfMissing", "failIfMissing"]},
+    ("monitoring", "rules", "excludeRules"): {"items": {"type": "string", "pattern": "^FineTune"}, "uniqueItems": True},
+    ("monitoring", "rules", "overrides"): {
+        "propertyNames": {"pattern": "^FineTune"},
+        "additionalProperties": _strict(
+            severity={"enum": ["critical", "warning", "info"]}, threshold={"type": "number"}, **{"for": INTERVAL}
+        ),
+    },
     ("networkPolicy", "apiServerPorts"): {"items": PORT, "minItems": 1},
 }
 

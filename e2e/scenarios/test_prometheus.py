@@ -124,11 +124,28 @@ def test_prometheus_answers_about_operator_and_trainer(sampled, prometheus):
     assert float(rate["value"][1]) > 0
     (ratio,) = answered(f"finetune_job_progress_ratio{{{labels}}} > 0")
     assert 0 < float(ratio["value"][1]) <= 1
-    (jobs,) = answered(f'finetune_jobs{{namespace="{sampled.namespace}",phase="Running"}}')
+    (jobs,) = answered(f'finetune_jobs{{namespace="{sampled.namespace}",phase="Running"}} > 0')
     assert (jobs["value"][1], jobs["metric"]["method"]) == ("1", "lora")
+    (pod,) = answered(f"finetune_job_pod_info{{{labels}}}")
+    assert pod["metric"]["node"]
+    (rows,) = answered(f"finetune_training_samples_total{{{labels}}} > 0")
+    assert float(rows["value"][1]) % 8 == 0
+    phases = answered(f"finetune_training_phase_seconds_sum{{{labels}}} > 0")
+    assert {"data", "forward", "backward", "optimizer"} <= {phase["metric"]["phase"] for phase in phases}
     (passes,) = answered('sum(finetune_operator_reconcile_total{result="success"})')
     assert float(passes["value"][1]) > 0
     (up,) = answered("finetune_operator_build_info")
     assert up["metric"]["version"]
+    assert answered("sum(finetune_operator_leader) == 1")
+    assert answered('sum(finetune_operator_api_requests_total{code="2xx"}) > 0')
     assert answered('up{pod=~"finetune-operator.*"} == 1')
     assert sampled.finished("watched", within=TRAINING_SECONDS)["status"]["phase"] == "Succeeded"
+    answered(f"finetune_job_finished_timestamp_seconds{{{labels}}}")
+    sampled.kubectl("delete", "ftj", "watched")
+    left = f"count({{__name__=~'finetune_job_.*',{labels}}}) or on () vector(0)"
+    eventually(
+        lambda: [float(one["value"][1]) for one in ask(left)] == [0.0],
+        within=ANSWER_SECONDS,
+        waiting_for="the deleted job's series to end",
+        every=1,
+    )

@@ -23,6 +23,7 @@ def test_every_word_of_the_operators_configuration_can_be_said_in_values(rendere
         "watch": {"namespaces": ["one"]},
         "logs": {"level": "debug", "json": False},
         "workers": 3,
+        "metrics": {"perJob": {"maxJobs": 7}},
         "profiles": {
             "cpu": {"memoryBytes": 34359738368, "request": "500m", "limit": "2", "bf16": True},
             "trainer": {
@@ -30,6 +31,7 @@ def test_every_word_of_the_operators_configuration_can_be_said_in_values(rendere
                 "imagePullPolicy": "Always",
                 "imagePullSecrets": ["pull"],
                 "terminationGracePeriodSeconds": 90,
+                "startDeadlineSeconds": 600,
             },
             "hardware": {
                 "big": {
@@ -58,14 +60,16 @@ def test_every_word_of_the_operators_configuration_can_be_said_in_values(rendere
             "allowedImages": ["registry.example/team/*"],
             "defaultStorage": {
                 "claim": None,
-                "template": {"size": "100Gi", "storageClassName": "fast"},
+                "template": {"size": "100Gi", "storageClassName": "fast", "keep": True},
                 "ephemeral": None,
             },
             "prices": {"g6.xlarge": 0.75},
         },
     }
     written = config(rendered({"config": said, "metrics": {"port": 9000}}))
-    assert written.model_dump(mode="json", by_alias=True) == said | {"server": {"port": 9000}}
+    alone = OperatorConfig().leader_election.model_dump(mode="json", by_alias=True)
+    ours = {"server": {"port": 9000}, "leaderElection": alone}
+    assert written.model_dump(mode="json", by_alias=True) == said | ours
 
 
 def test_the_pod_mounts_the_file_that_its_argument_names(default):
@@ -109,6 +113,34 @@ def test_memory_is_requested_and_limited(default):
 def test_there_is_one_operator_and_never_two_at_a_time(default):
     spec = default.only("Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+SEVERAL = {"replicaCount": 2, "leaderElection": {"enabled": True}}
+
+
+def test_several_operators_are_refused_without_an_election(refused):
+    assert "replicaCount: several operators need leaderElection.enabled: true" in refused({"replicaCount": 2})
+
+
+def test_of_several_operators_one_stays_while_the_others_are_replaced_or_drained(rendered):
+    objects = rendered(SEVERAL)
+    spec = objects.only("Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]["type"]) == (2, "RollingUpdate")
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    budget = objects.only("PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == spec["selector"]
+
+
+def test_several_operators_prefer_different_nodes_unless_the_administrator_says_otherwise(rendered):
+    assert "podAntiAffinity" in rendered(SEVERAL).pod()["spec"]["affinity"]
+    own = {"nodeAffinity": {}}
+    assert rendered({**SEVERAL, "affinity": own}).pod()["spec"]["affinity"] == own
+
+
+def test_an_election_is_held_in_the_operators_own_namespace(rendered):
+    election = config(rendered(SEVERAL)).leader_election
+    assert (election.enabled, election.namespace) == (True, "system")
 
 
 def test_the_kubelet_sees_within_seconds_that_the_operator_is_ready(default):

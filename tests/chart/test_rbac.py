@@ -3,17 +3,21 @@
 import re
 
 import pytest
+import yaml
 from finetune_operator.cluster.client import EVENTS, JOBS, RESOURCES
+from finetune_operator.cluster.execute import KINDS
+from finetune_operator.cluster.lease import LEASES
 
 IN_EVERY_MODE = {
-    ("finetune.dev", "finetunejobs"): {"get", "list", "watch"},
+    ("finetune.dev", "finetunejobs"): {"get", "list", "watch", "delete"},
     ("finetune.dev", "finetunejobs/status"): {"patch"},
     ("finetune.dev", "finetunejobs/finalizers"): {"update"},
-    ("batch", "jobs"): {"get", "list", "watch", "create"},
-    ("", "pods"): {"get", "list", "watch"},
-    ("", "configmaps"): {"get", "create"},
+    ("batch", "jobs"): {"get", "list", "watch", "create", "delete"},
+    ("", "pods"): {"get", "list", "watch", "delete"},
+    ("", "configmaps"): {"get"},
     ("", "persistentvolumeclaims"): {"get", "create"},
-    ("", "events"): {"create"},
+    ("", "services"): {"get", "create"},
+    ("", "events"): {"create", "list"},
 }
 CLUSTER_WIDE = {
     ("apiextensions.k8s.io", "customresourcedefinitions"): {"list", "watch"},
@@ -55,6 +59,27 @@ def test_with_namespaces_there_is_no_cluster_role_at_all_and_a_role_in_each(narr
     ]
 
 
+ELECTION = {"leaderElection": {"enabled": True}}
+
+
+def test_with_an_election_the_operator_may_write_its_own_lease_and_no_other(rendered):
+    objects = rendered(ELECTION)
+    role = objects.only("Role")
+    assert role["metadata"]["namespace"] == "system"
+    name = yaml.safe_load(objects.only("ConfigMap")["data"]["config.yaml"])["leaderElection"]["name"]
+    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    assert role["rules"] == [
+        {**leases, "verbs": ["create"]},
+        {**leases, "resourceNames": [name], "verbs": ["get", "update"]},
+    ]
+    assert LEASES.prefix.split("/")[2] == "coordination.k8s.io"
+
+
+def test_the_role_for_the_lease_stands_beside_that_for_the_jobs_of_its_namespace(rendered):
+    objects = rendered({**ELECTION, "config": {"watch": {"namespaces": ["system"]}}})
+    assert len(objects.all("Role")) == len(objects.all("RoleBinding")) == 2
+
+
 def test_no_role_holds_a_wildcard_or_a_right_that_leads_to_others(default, narrow):
     dangerous = {"*", "secrets", "nodes", "pods/exec", "serviceaccounts", "escalate", "bind", "impersonate"}
     for objects in (default, narrow):
@@ -65,7 +90,16 @@ def test_no_role_holds_a_wildcard_or_a_right_that_leads_to_others(default, narro
 def test_what_the_client_creates_or_writes_is_granted(resource):
     group = "" if resource.prefix == "/api/v1" else resource.prefix.split("/")[2]
     subresource, verb = ("/status", "patch") if resource is JOBS else ("", "create")
+    verb = "get" if resource is RESOURCES["ConfigMap"] else verb  # only looked for
     assert verb in IN_EVERY_MODE[group, resource.plural + subresource]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_operator_deletes_is_granted_and_nothing_else(kind):
+    resource = KINDS[kind]
+    group = "" if resource.prefix == "/api/v1" else resource.prefix.split("/")[2]
+    deletes = "delete" in IN_EVERY_MODE[group, resource.plural]
+    assert deletes == (kind in {"FineTuneJob", "Job", "Pod"})
 
 
 def test_every_rule_of_the_operator_gives_its_reason(chart):

@@ -81,7 +81,7 @@ WRONG = {
     "a word that is none of the words": {"config": {"logs": {"level": "chatty"}}},
     "a pull policy that there is not": {"image": {"pullPolicy": "Sometimes"}},
     "a label that is not text": {"podLabels": {"a": 5}},
-    "two operators": {"replicaCount": 2},
+    "no operator": {"replicaCount": 0},
     "no workers": {"config": {"workers": 0}},
     "no memory": {"config": {"profiles": {"cpu": {"memoryBytes": 0}}}},
     "a CPU that is no quantity": {"config": {"profiles": {"cpu": {"request": "one"}}}},

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+from finetune_trainer.contract import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from finetune_operator.telemetry import metrics
-from finetune_operator.telemetry.metrics import Metric
+from finetune_operator.telemetry import fleet_metrics, words
+from finetune_operator.telemetry import job_metrics as metrics
+from finetune_operator.telemetry.fleet import ELSEWHERE, MAX_NAMESPACES
+from finetune_operator.telemetry.metrics import SCRAPED
 
-MAX_JOBS = 500
-"""Jobs that get series of their own: those that run, then the newest."""
+SHOWN_AFTER_END = 3600.0
+"""Seconds for which a job that has ended keeps its series."""
 
-MAX_MODEL_NAME = 120
+MAX_PODS = 8
+"""Pods of a job that are shown, lowest rank first."""
+
+MAX_TEXT = 120
+"""Characters of free text in a label."""
 
 
 @dataclass(frozen=True, slots=True)
+class PodView:
+    """A training pod; `rank` is its index in the attempt."""
+
+    name: str
+    node: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionView:
+    """A condition as it is now."""
+
+    type: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
     """What the dashboards see of a job. Times in seconds since the epoch; None where it has not come to that."""
 
@@ -29,72 +54,138 @@ class JobView:
     task: str
     method: str
     base_model: str
-    accelerator: str
+    dataset_kind: str
+    gpu_type: str
+    queue: str
     created: float
-    started: float | None
-    finished: float | None
-    progress: float | None
-    eta: float | None
-    attempt: int | None
-    conditions: tuple[tuple[str, str], ...]
+    admitted: float | None = None
+    started: float | None = None
+    finished: float | None = None
+    progress: float | None = None
+    eta: float | None = None
+    step: int | None = None
+    attempt: int | None = None
+    gpus: int | None = None
+    checkpoint: float | None = None
+    conditions: tuple[ConditionView, ...] = ()
+    pods: tuple[PodView, ...] = field(default=())
+
+
+Views = Callable[[], Iterable[JobView]]
 
 
 class JobsCollector(Collector):
-    """Computes the families of `metrics.SCRAPED` anew at each scrape."""
+    """Computes the families of `metrics.SCRAPED` anew at each scrape; `prices` are USD per hour by kind of device."""
 
-    def __init__(self, views: Callable[[], Iterable[JobView]]) -> None:
+    def __init__(self, views: Views, *, max_jobs: int, prices: Mapping[str, float], clock: Callable[[], float]) -> None:
         self._views = views
+        self._max_jobs = max_jobs
+        self._prices = prices
+        self._clock = clock
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Name the families without looking at any job."""
-        return [_family(metric) for metric in metrics.SCRAPED]
+        return [_family(metric) for metric in SCRAPED]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every family."""
-        views = sorted(self._views(), key=lambda view: (view.finished is not None, -view.created))
-        yield _fleet(views)
-        shown = views[:MAX_JOBS]
-        for metric in (metrics.JOB_INFO, metrics.JOB_CONDITION):
-            yield _labelled(metric, shown)
+        views = list(self._views())
+        namespaces = Counter(view.namespace for view in views)
+        own = {name for name, _count in namespaces.most_common(MAX_NAMESPACES)}
+        yield _fleet(views, own)
+        yield _single(fleet_metrics.NAMESPACES_DROPPED, len(namespaces) - len(own))
+        shown = _chosen(views, self._max_jobs, self._clock())
+        yield _single(fleet_metrics.JOBS_DROPPED, len(views) - len(shown))
+        prices = _family(fleet_metrics.GPU_PRICE)
+        for kind, price in self._prices.items():
+            prices.add_metric((kind,), price)
+        yield prices
+        for metric, rows in _ROWS.items():
+            family = _family(metric)
+            for view in shown:
+                for labels in rows(view):
+                    family.add_metric((view.namespace, view.name, *labels), 1)
+            yield family
         for metric, value in _VALUES.items():
             family = _family(metric)
             for view in shown:
                 if (number := value(view)) is not None:
                     family.add_metric((view.namespace, view.name), number)
             yield family
-        dropped = _family(metrics.JOBS_DROPPED)
-        dropped.add_metric((), len(views) - len(shown))
-        yield dropped
 
+
+def _chosen(views: list[JobView], most: int, now: float) -> list[JobView]:
+    """Return the jobs with series of their own: those that have not ended, newest first, then those that just have."""
+    recent = [view for view in views if view.finished is None or now - view.finished < SHOWN_AFTER_END]
+    return sorted(recent, key=lambda view: (view.finished is not None, -view.created))[:most]
+
+
+def _info(view: JobView) -> Iterator[tuple[str, ...]]:
+    yield (
+        view.uid,
+        words.one_of(words.TASKS, view.task, words.NONE),
+        words.one_of(words.METHODS, view.method, words.NONE),
+        view.base_model[:MAX_TEXT],
+        words.one_of(words.SOURCES, view.dataset_kind, words.NONE),
+        words.one_of(words.ACCELERATORS, view.gpu_type),
+        view.queue[:MAX_TEXT],
+    )
+
+
+def _conditions(view: JobView) -> Iterator[tuple[str, ...]]:
+    for one in view.conditions:
+        if one.type in words.CONDITIONS and one.status in words.STATUSES:
+            yield one.type, one.status, words.one_of(words.REASONS, one.reason, "Unknown")
+
+
+def _pods(view: JobView) -> Iterator[tuple[str, ...]]:
+    chief, worker = words.ROLES_OF_PODS
+    for pod in view.pods[:MAX_PODS]:
+        yield pod.name, pod.node, worker if pod.rank else chief, str(pod.rank)
+
+
+_ROWS: dict[Metric, Callable[[JobView], Iterator[tuple[str, ...]]]] = {
+    metrics.JOB_INFO: _info,
+    metrics.JOB_CONDITION: _conditions,
+    metrics.POD_INFO: _pods,
+}
 
 _VALUES: dict[Metric, Callable[[JobView], float | None]] = {
     metrics.JOB_CREATED: lambda view: view.created,
+    metrics.JOB_ADMITTED: lambda view: view.admitted,
     metrics.JOB_STARTED: lambda view: view.started,
     metrics.JOB_FINISHED: lambda view: view.finished,
     metrics.JOB_PROGRESS: lambda view: view.progress,
     metrics.JOB_ETA: lambda view: view.eta,
+    metrics.JOB_STEP: lambda view: view.step,
     metrics.JOB_ATTEMPT: lambda view: view.attempt,
+    metrics.JOB_GPUS: lambda view: view.gpus,
+    metrics.JOB_CHECKPOINT: lambda view: view.checkpoint,
 }
 
 
-def _fleet(views: Iterable[JobView]) -> GaugeMetricFamily:
-    family = _family(metrics.JOBS)
-    for labels, count in Counter((view.namespace, view.phase, view.method) for view in views).items():
+def _fleet(views: Iterable[JobView], own: set[str]) -> GaugeMetricFamily:
+    """Count jobs; each namespace shows every phase and method, so that a line falls to 0 and does not end."""
+    counts: Counter[tuple[str, str, str]] = Counter(
+        (name, phase, method) for name in own for phase in words.PHASES for method in words.METHODS
+    )
+    for labels in counts:
+        counts[labels] = 0
+    for view in views:
+        namespace = view.namespace if view.namespace in own else ELSEWHERE
+        phase = words.one_of(words.PHASES, view.phase, words.PHASES[0])
+        counts[namespace, phase, words.one_of(words.METHODS, view.method, words.NONE)] += 1
+    family = _family(fleet_metrics.JOBS)
+    for labels, count in counts.items():
         family.add_metric(labels, count)
     return family
 
 
-def _labelled(metric: Metric, views: Iterable[JobView]) -> GaugeMetricFamily:
+def _single(metric: Metric, value: float) -> GaugeMetricFamily:
     family = _family(metric)
-    for view in views:
-        if metric is metrics.JOB_CONDITION:
-            for kind, status in view.conditions:
-                family.add_metric((view.namespace, view.name, kind, status), 1)
-        else:
-            model = view.base_model[:MAX_MODEL_NAME]
-            family.add_metric((view.namespace, view.name, view.uid, view.task, view.method, model, view.accelerator), 1)
+    family.add_metric((), value)
     return family
 
 
 def _family(metric: Metric) -> GaugeMetricFamily:
-    return GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    return GaugeMetricFamily(metric.name, metric.help_text, labels=metric.label_names)

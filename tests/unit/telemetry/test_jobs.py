@@ -1,9 +1,24 @@
 """What dashboards see of jobs."""
 
 import dataclasses
+import random
+import string
+import time
 
-from finetune_operator.telemetry.jobs import MAX_JOBS, JobsCollector, JobView
+import pytest
+from finetune_operator.telemetry import words
+from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.jobs import ConditionView, JobsCollector, JobView, PodView
+from finetune_operator.telemetry.metrics import SCRAPED
+from finetune_operator.telemetry.process import Telemetry
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+NOW = 10_000.0
+MAX_JOBS = 500
+SERIES_BOUND = 32_000
+SCRAPE_SECONDS = 0.3
+"""Longest scrape of 2,000 jobs on an idle core; tests may run beside others, so they allow four times that."""
 
 VIEW = JobView(
     namespace="team",
@@ -13,20 +28,27 @@ VIEW = JobView(
     task="chat",
     method="lora",
     base_model="m" * 500,
-    accelerator="cpu",
+    dataset_kind="claim",
+    gpu_type="cpu",
+    queue="",
     created=1.0,
     started=2.0,
-    finished=None,
     progress=0.5,
     eta=9.0,
     attempt=1,
-    conditions=(("Running", "True"),),
+    gpus=1,
+    conditions=(ConditionView("Running", "True", "Training"),),
+    pods=(PodView("reviews-1-x", "node-a", 0),),
 )
 
 
-def scrape(*views: JobView) -> str:
+def collector(*views, most=MAX_JOBS):
+    return JobsCollector(lambda: views, max_jobs=most, prices={"nvidia-t4": 0.5}, clock=lambda: NOW)
+
+
+def scrape(*views: JobView, most=MAX_JOBS) -> str:
     registry = CollectorRegistry(auto_describe=True)
-    registry.register(JobsCollector(lambda: views))
+    registry.register(collector(*views, most=most))
     return generate_latest(registry).decode()
 
 
@@ -37,17 +59,113 @@ def test_a_job_shows_phase_progress_and_eta():
     assert "finetune_job_finished_timestamp_seconds{" not in text
 
 
+def test_a_phase_without_jobs_shows_0_so_that_its_line_does_not_end():
+    assert 'finetune_jobs{method="lora",namespace="team",phase="Failed"} 0.0' in scrape(VIEW)
+
+
+def test_pods_can_be_joined_to_their_job():
+    want = 'finetune_job_pod_info{finetunejob="reviews",namespace="team",node="node-a",pod="reviews-1-x"'
+    assert want + ',rank="0",role="rank0"} 1.0' in scrape(VIEW)
+
+
 def test_a_deleted_job_leaves_no_series():
     assert "reviews" not in scrape()
+    assert "team" not in scrape()
 
 
 def test_jobs_beyond_the_cap_are_counted_and_the_running_ones_are_kept():
-    ended = [dataclasses.replace(VIEW, name=f"old-{n}", finished=5.0, created=10.0 + n) for n in range(MAX_JOBS)]
-    text = scrape(*ended, VIEW)
+    ended = [dataclasses.replace(VIEW, name=f"old-{n}", finished=NOW - 5, created=10.0 + n) for n in range(20)]
+    text = scrape(*ended, VIEW, most=20)
     assert "finetune_metrics_jobs_dropped 1.0" in text
     assert 'finetunejob="reviews"' in text
     assert 'finetunejob="old-0"' not in text
 
 
+def test_a_job_that_ended_an_hour_ago_has_no_series_of_its_own_any_more():
+    text = scrape(dataclasses.replace(VIEW, finished=NOW - 3601), dataclasses.replace(VIEW, name="b", finished=NOW - 9))
+    assert 'finetunejob="reviews"' not in text
+    assert 'finetunejob="b"' in text
+
+
 def test_long_model_names_are_cut():
     assert "m" * 121 not in scrape(VIEW)
+
+
+def test_words_that_no_list_has_are_not_shown():
+    strange = dataclasses.replace(
+        VIEW,
+        phase="Dancing",
+        method="magic",
+        task="x" * 9,
+        gpu_type="abacus",
+        dataset_kind="tape",
+        conditions=(ConditionView("Hungry", "True", "a"), ConditionView("Running", "True", "Whim")),
+    )
+    text = scrape(strange)
+    for word in ("Dancing", "magic", "abacus", "tape", "Hungry", "Whim"):
+        assert word not in text
+
+
+def hostile(count: int):
+    """Jobs as bad as a user can make them: long names, a namespace each, models that break quotes and lines."""
+    dice = random.Random(7)  # the same jobs each time
+    letters = string.ascii_lowercase + string.digits
+    conditions = tuple(ConditionView(kind, "False", "Unknown") for kind in words.CONDITIONS)
+    for number in range(count):
+        name = "".join(dice.choices(letters, k=200)) + str(number)
+        yield dataclasses.replace(
+            VIEW,
+            namespace=name[-63:],
+            name=name,
+            uid=name,
+            method=dice.choice(words.METHODS),
+            phase=dice.choice(words.PHASES),
+            base_model='x"\\\n{},=' + name * 5,
+            queue="q\n" * 200,
+            admitted=3.0,
+            finished=NOW - 1 if number % 7 == 0 else None,
+            step=5,
+            checkpoint=8.0,
+            conditions=conditions,
+            pods=tuple(PodView(f"{name}-{rank}", "n" * 253, rank) for rank in range(64)),
+        )
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    telemetry = Telemetry("1.0")
+    views = tuple(hostile(2000))
+    telemetry.registry.register(collector(*views))
+    began = time.process_time()
+    text = exposition(telemetry.registry, "")[0].decode()
+    return text, time.process_time() - began
+
+
+def test_2000_hostile_jobs_stay_below_the_bound(crowd):
+    text, _seconds = crowd
+    series = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert 500 * 15 < len(series) < SERIES_BOUND
+    assert "finetune_metrics_jobs_dropped 1500.0" in text
+    assert "finetune_metrics_namespaces_dropped 1950.0" in text
+
+
+def test_what_hostile_names_give_can_be_read_back(crowd):
+    families = {family.name: family for family in text_string_to_metric_families(crowd[0])}
+    labels = {metric.name: set(metric.label_names) for metric in SCRAPED}
+    for name, wanted in labels.items():
+        for sample in families[name].samples:
+            assert set(sample.labels) == wanted
+
+
+def test_2000_jobs_are_scraped_in_time():
+    telemetry = Telemetry("1.0")
+    views = tuple(dataclasses.replace(one, namespace=f"team-{n % 20}") for n, one in enumerate(hostile(2000)))
+    telemetry.registry.register(collector(*views))
+    best = min(_timed(telemetry) for _ in range(3))
+    assert best < 4 * SCRAPE_SECONDS
+
+
+def _timed(telemetry) -> float:
+    began = time.process_time()
+    exposition(telemetry.registry, "")
+    return time.process_time() - began

@@ -1,58 +1,89 @@
 """What is measured as things happen."""
 
-from builders import NOW, a_failure, a_job, a_pod, a_report, a_workload, at_step, ended, seen, status_of
-from finetune_operator.reconcile.decide import decide
+import pytest
 from finetune_operator.telemetry.exposition import exposition
 from finetune_operator.telemetry.process import Telemetry
-from finetune_trainer.contract import FailureReason
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
-def after(*snapshots, method="lora") -> str:
-    telemetry = Telemetry("1.0")
-    for snapshot in snapshots:
-        telemetry.moved(snapshot, decide(snapshot).verdict, method)
-    return exposition(telemetry.registry, "")[0].decode()
+@pytest.fixture
+def telemetry():
+    return Telemetry("1.0")
 
 
-def test_a_first_status_is_timed_once():
-    first = seen()
-    text = after(first, seen(previous=status_of(first), workload=a_workload()))
-    assert "finetune_job_first_status_seconds_count 1.0" in text
-    assert 'finetune_jobs_created_total{method="lora",namespace="team"} 1.0' in text
+def text(telemetry, accept="") -> str:
+    return exposition(telemetry.registry, accept)[0].decode()
 
 
-def test_the_first_step_ends_the_startup():
-    running = seen(workload=a_workload(), pod=a_pod(running=True), progress=at_step(1))
-    later = seen(previous=status_of(running), workload=a_workload(), pod=a_pod(running=True), progress=at_step(2))
-    assert "finetune_job_startup_seconds_count 1.0" in after(running, later)
-
-
-def test_an_end_is_counted_with_its_result():
-    done = seen(workload=a_workload(complete=True, finished_at=NOW - 1), pod=ended(0, report=a_report()))
-    text = after(done)
-    assert 'finetune_jobs_finished_total{method="lora",namespace="team",result="succeeded"} 1.0' in text
-    assert "finetune_job_failures_total{" not in text
-
-
-def test_failures_tell_users_faults_from_the_clusters():
-    workload = a_workload(failed_reason="BackoffLimitExceeded", finished_at=NOW - 1)
-    user = seen(workload=workload, pod=ended(10, report=a_failure(FailureReason.DATA_INVALID)))
-    infra = seen(workload=workload, pod=ended(137, reason="OOMKilled"))
-    refused = seen(a_job(model={"name": "unheard-of"}))
-    text = after(user, infra, refused)
-    for reason, blame in (("DataInvalid", "user"), ("HostOutOfMemory", "infra"), ("UnknownModel", "user")):
-        assert f'{{class="{blame}",namespace="team",reason="{reason}"}} 1.0' in text
-
-
-def test_requests_passes_and_lag_are_measured():
-    telemetry = Telemetry("1.0")
+def test_requests_passes_and_lag_are_measured(telemetry):
     telemetry.requested("get", "pods", 200, 0.01)
     telemetry.reconciled("success", 0.01)
     telemetry.in_flight(1, 2)
-    telemetry.watched("pods", 5.0)
+    telemetry.queued(0.2)
     telemetry.lagged(0.1)
     telemetry.unhandled(KeyError())
-    text = exposition(telemetry.registry, "")[0].decode()
-    assert 'finetune_operator_api_requests_total{code="200",resource="pods",verb="get"} 1.0' in text
-    assert 'finetune_operator_unhandled_errors_total{cause="KeyError"} 1.0' in text
-    assert "finetune_operator_queue_depth 2.0" in text
+    told = text(telemetry)
+    assert 'api_requests_total{code="2xx",replica_role="standalone",resource="pods",verb="get"} 1.0' in told
+    assert 'unhandled_errors_total{cause="KeyError",replica_role="standalone"} 1.0' in told
+    assert 'finetune_operator_queue_depth{replica_role="standalone"} 2.0' in told
+    assert 'finetune_operator_queue_duration_seconds_count{replica_role="standalone"} 1.0' in told
+    assert 'finetune_operator_event_loop_lag_seconds_count{replica_role="standalone"} 1.0' in told
+
+
+CODES = {0: "none", 200: "2xx", 302: "3xx", 404: "4xx", 409: "409", 429: "429", 503: "5xx", 999: "none"}
+
+
+@pytest.mark.parametrize(("status", "want"), CODES.items())
+def test_codes_are_few(telemetry, status, want):
+    telemetry.requested("get", "pods", status, 0.1)
+    assert f'code="{want}"' in text(telemetry)
+
+
+def test_words_that_no_list_has_are_counted_as_other(telemetry):
+    class Surprise(Exception):
+        pass
+
+    telemetry.requested("dance", "unicorns", 200, 0.1)
+    telemetry.unhandled(Surprise())
+    told = text(telemetry)
+    assert 'resource="other",verb="other"' in told
+    assert 'unhandled_errors_total{cause="other",replica_role="standalone"} 1.0' in told
+    assert "Surprise" not in told
+
+
+def test_the_age_of_an_event_is_that_of_the_newest_change(telemetry):
+    body = {"metadata": {"managedFields": [{"time": "2026-01-01T00:00:00Z"}, {"time": "2026-01-01T00:00:07Z"}, {}]}}
+    telemetry.watched("pods", 1767225610.0, body)
+    telemetry.watched("pods", 1767225611.0)
+    told = text(telemetry)
+    assert 'event_lag_seconds_sum{replica_role="standalone",resource="pods"} 3.0' in told
+    assert 'event_lag_seconds_count{replica_role="standalone",resource="pods"} 1.0' in told
+    assert "last_event_timestamp_seconds" in told
+
+
+def test_a_replica_shows_its_role_and_only_one(telemetry):
+    assert 'finetune_operator_leader{replica_role="standalone"} 1.0' in text(telemetry)
+    telemetry.in_flight(1, 5)
+    telemetry.leading(False)
+    told = text(telemetry)
+    assert 'finetune_operator_leader{replica_role="follower"} 0.0' in told
+    assert "finetune_operator_leader{" in told
+    assert told.count("finetune_operator_leader{") == 1
+    assert "finetune_operator_queue_depth{" not in told
+    assert not telemetry.leads
+    telemetry.leading(True)
+    assert 'finetune_operator_leader{replica_role="leader"} 1.0' in text(telemetry)
+    assert telemetry.leads
+
+
+def test_openmetrics_is_spoken_to_those_who_ask_for_it(telemetry):
+    told = text(telemetry, OPENMETRICS)
+    assert told.endswith("# EOF\n")
+    assert " # {" not in told  # no exemplars
+
+
+def test_every_help_begins_with_its_stability(telemetry):
+    helps = [line for line in text(telemetry).splitlines() if line.startswith("# HELP finetune_")]
+    assert len(helps) > 20
+    assert [line for line in helps if line.split(" ", 3)[3].split("]")[0] not in {"[ALPHA", "[BETA", "[STABLE"}] == []

@@ -22,12 +22,73 @@ class JobIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsSource:
+    """One file behind a web address; `sha256` in hexadecimal (None: not checked)."""
+
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSource:
+    """A repository of the model hub; `token_variable` is the environment variable that holds the access token.
+
+    `subset` and `split` are a dataset's.
+    """
+
+    repository: str
+    revision: str | None = None
+    subset: str | None = None
+    split: str | None = None
+    token_variable: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Source:
+    """A file or folder in object storage (`endpoint` None: AWS).
+
+    `credentials_prefix` begins the names of the environment variables that hold the credentials, the rest of them being
+    AWS's own (`<prefix>AWS_ACCESS_KEY_ID`); None: read without credentials.
+    """
+
+    uri: str
+    endpoint: str | None = None
+    credentials_prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OciSource:
+    """Files of an image or artifact: those at `path` (None: all); `docker_config` is a file with the credentials."""
+
+    image: str
+    path: str | None = None
+    docker_config: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSource:
+    """Where the trainer fetches files from: exactly one of the four. `field` names it in the spec, for messages."""
+
+    field: str
+    https: HttpsSource | None = None
+    hub: HubSource | None = None
+    s3: S3Source | None = None
+    oci: OciSource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """The model to start from: `name` for people and for the hub, `path` a local folder (None: fetch from the hub)."""
+    """The model to start from: `name` for people and for the hub, `path` a local folder (None: fetch from the hub).
+
+    `adapter` is the folder of an adapter of that model, by the same technique, to go on from (None: a new one).
+    """
 
     name: str
     path: str | None
     revision: str | None
+    adapter: str | None = None
+    remote: RemoteSource | None = None
+    """Where to fetch the folder from, if it is not at `path`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +106,9 @@ class DatasetSource:
     validation_path: str | None
     validation_fraction: float
     max_invalid_rows: int
+    remote: RemoteSource | None = None
+    """Where to fetch the rows from, if they are not at `path`."""
+    validation_remote: RemoteSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +156,14 @@ class TechniqueSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyStopping:
+    """Ends training after so many measurements in a row without progress, by more than the threshold."""
+
+    patience: int
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
     """The training loop, all decided: nothing is `auto` here.
 
@@ -112,6 +184,7 @@ class TrainingSettings:
     warmup_steps: int
     packing: bool
     seed: int
+    early_stopping: EarlyStopping | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +214,7 @@ class CheckpointSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings:
-    """Where artifacts go and which: `formats` of `adapter`, `merged`. `copies` are folders that get them as well."""
+    """Where artifacts go and which: `formats` of `adapter`, `merged`, `onnx`. `copies` are folders that get them."""
 
     directory: str
     formats: tuple[str, ...]
@@ -150,18 +223,28 @@ class OutputSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSettings:
-    """When held-out rows are measured: every so many steps (None: only at the end), and on the untouched model."""
+    """When held-out rows are measured: every so many steps (None: only at the end), and on the untouched model.
+
+    `metrics` are names of the API (none: the task's usual ones). `best` is the one whose best checkpoint is kept and
+    delivered (None: the last step is).
+    """
 
     every_steps: int | None
     baseline: bool
+    metrics: tuple[str, ...] = ()
+    best: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportingSettings:
-    """Where the outside looks: the port of `/progress` and `/metrics`, and the file that gets the ExitReport."""
+    """Where the outside looks: the port of `/progress` and `/metrics`, and the file that gets the ExitReport.
+
+    `peak_flops` is what all devices of the job could do at most, in operations a second; None: nobody knows.
+    """
 
     port: int
     termination_log: str
+    peak_flops: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,3 +263,5 @@ class TrainerRun:
     evaluation: EvaluationSettings
     reporting: ReportingSettings
     distribution: DistributionSettings = DistributionSettings()
+    cache_directory: str | None = None
+    """Folder on the job's volume for what is fetched or computed once and found again by the next attempt."""

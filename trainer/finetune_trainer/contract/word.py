@@ -96,9 +96,42 @@ class Progress:
     samples_per_second: float | None = None
     peak_memory_bytes: int | None = None
     checkpoint_step: int | None = None
+    checkpoint_at: float | None = None
+    """Seconds since the epoch when that checkpoint was complete."""
     resumed_from_step: int | None = None
     updated_at: float = 0.0
     """Seconds since the epoch when this was true."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenHistogram:
+    """How long the training rows are, in tokens of the model, in the shape of `spec.dataset.tokens`."""
+
+    median: int
+    p95: int
+    max: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFacts:
+    """What was found in the data. Row counts are those left after each other: a leaked row is no training row.
+
+    `duplicate_rows` are training rows beyond the first that say the same. `leaked_rows` asked what a held-out row asks
+    and were left out of training. `truncated_rows` are longer than the sequence length, `unlearnable_rows` have nothing
+    to learn within it. None: not known before the rows are tokens.
+    """
+
+    training_rows: int
+    held_out_rows: int
+    invalid_rows: int = 0
+    duplicate_rows: int = 0
+    leaked_rows: int = 0
+    truncated_rows: int | None = None
+    unlearnable_rows: int | None = None
+    tokens: TokenHistogram | None = None
+    p99_tokens: int | None = None
+    total_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +139,14 @@ class Artifact:
     """One thing delivered: `kind` is an output format or `report`; `path` is below the output directory.
 
     A folder counts the bytes of its files, and its sha256 is that of the sorted lines `<sha256>  <file>`.
+    `logit_difference` is the largest between its logits and those of the model it was made of, on held-out rows.
     """
 
     kind: str
     path: str
     bytes: int
     sha256: str
+    logit_difference: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,3 +175,4 @@ class ExitReport:
     peak_memory_bytes: int | None = None
     train_seconds: float | None = None
     artifacts: tuple[Artifact, ...] = ()
+    dataset: DatasetFacts | None = None

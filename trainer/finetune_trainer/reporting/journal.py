@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from finetune_trainer.contract import ExitReport, JobIdentity, Outcome, Progress, TrainerPhase
@@ -22,6 +24,13 @@ class Journal:
         self._lock = threading.RLock()
         self._progress = Progress(attempt=job.attempt, updated_at=time.time())
         self._report = ExitReport(attempt=job.attempt, outcome=Outcome.FAILED)
+        self._details: Mapping[str, Any] = MappingProxyType({"phaseSeconds": {}})
+        self._entered = time.monotonic()
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Give what report.json tells beside the report: by section, in JSON's own types."""
+        return self._details
 
     @property
     def progress(self) -> Progress:
@@ -43,12 +52,20 @@ class Journal:
         )
 
     def enter(self, phase: TrainerPhase) -> None:
-        """Say what the trainer does from now on."""
-        self.advance(phase=phase)
+        """Say what the trainer does from now on, and note how long it did what it did before."""
+        now = time.monotonic()
+        with self._lock:
+            before, seconds = self._progress.phase.value, self._details["phaseSeconds"]
+            spent = seconds.get(before, 0.0) + now - self._entered
+            self.add(phaseSeconds={**seconds, before: round(spent, 2)})
+            self._entered = now
+            self.advance(phase=phase)
 
     def advance(self, **changes: Any) -> None:
         """Replace the progress; numbers that are not finite become None, because JSON has no word for them."""
         finite = {name: None if _is_broken(value) else value for name, value in changes.items()}
+        if changes.get("checkpoint_step") is not None:
+            finite["checkpoint_at"] = time.time()
         with self._lock:
             self._progress = replace(self._progress, **finite, updated_at=time.time())
 
@@ -56,6 +73,11 @@ class Journal:
         """Replace what the report will say."""
         with self._lock:
             self._report = replace(self._report, **changes)
+
+    def add(self, **sections: Any) -> None:
+        """Replace sections of the details."""
+        with self._lock:
+            self._details = MappingProxyType({**self._details, **sections})
 
 
 def _is_broken(value: Any) -> bool:

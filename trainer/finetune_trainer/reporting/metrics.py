@@ -1,74 +1,84 @@
-"""The training's Prometheus metrics, in one table, all with the labels namespace, finetunejob and attempt.
+"""The training's Prometheus metrics, made from the table of the contract; each series names the job and the attempt.
 
-Not here: serving them (`server.py`), knowing the numbers (`callback.py`).
+Not here: the table (`contract/metrics.py`), serving them (`server.py`), knowing the numbers (`callback.py`).
 """
 
 from __future__ import annotations
 
 import math
+import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
 
-from finetune_trainer.contract import JobIdentity
+from finetune_trainer.contract import JobIdentity, Kind, Metric
+from finetune_trainer.contract import metrics as table
 
-LABELS = ("namespace", "finetunejob", "attempt")
-STEP_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-
-GAUGES = {
-    "finetune_job_loss": "Training loss of the last step",
-    "finetune_job_eval_loss": "Loss on the held-out rows when they were last measured",
-    "finetune_job_learning_rate": "Learning rate of the last step",
-    "finetune_job_grad_norm": "Norm of the gradients of the last step before clipping",
-    "finetune_job_epoch_ratio": "Passes over the training rows so far",
-    "finetune_job_last_step_timestamp_seconds": "When the last step ended, in seconds since the epoch",
-}
-COUNTERS = {
-    "finetune_training_steps": "Optimizer steps of this attempt",
-    "finetune_training_tokens": "Tokens without padding that this attempt trained on",
-    "finetune_training_samples": "Rows that this attempt trained on",
-    "finetune_training_nonfinite_steps": "Steps whose loss or gradient was not a finite number",
-    "finetune_training_checkpoint_bytes": "Bytes of the checkpoints that were completed",
-}
-CHECKPOINTS = "finetune_training_checkpoints"
-CHECKPOINT_RESULTS = ("succeeded", "failed")
-STEP_SECONDS = "finetune_training_step_seconds"
+COUNTER_SUFFIX = "_total"
 
 
 class Metrics:
     """The metrics of one attempt; their own registry, so that nothing else in the process is served."""
 
     def __init__(self, job: JobIdentity) -> None:
+        disable_created_metrics()
         self._registry = CollectorRegistry()
-        labels = (job.namespace, job.name, str(job.attempt))
-        self._gauges = {name: Gauge(name, text, LABELS, registry=self._registry) for name, text in GAUGES.items()}
-        self._labels = labels
-        counters = {name: Counter(name, text, LABELS, registry=self._registry) for name, text in COUNTERS.items()}
-        self._counters = {name: counter.labels(*labels) for name, counter in counters.items()}
-        checkpoints = Counter(CHECKPOINTS, "Checkpoints tried, by result", (*LABELS, "result"), registry=self._registry)
-        self._checkpoints = {result: checkpoints.labels(*labels, result) for result in CHECKPOINT_RESULTS}
-        seconds: MetricWrapperBase = Histogram(
-            STEP_SECONDS, "Duration of an optimizer step", LABELS, registry=self._registry, buckets=STEP_BUCKETS
-        )
-        self._seconds = seconds.labels(*labels)
+        ProcessCollector(registry=self._registry)
+        self._labels = (job.namespace, job.name, str(job.attempt))
+        self._made = {metric: self._make(metric) for metric in table.TRAINER_METRICS}
+        self._by_name = {metric.name.removesuffix(COUNTER_SUFFIX): metric for metric in table.TRAINER_METRICS}
+        self._lap_began = time.monotonic()
+        for metric in table.TRAINER_METRICS:
+            if metric.kind is Kind.COUNTER:
+                self._show(metric)
 
-    def set(self, name: str, value: float | None) -> None:
+    def set(self, name: str, value: float | None, *labels: str) -> None:
         """Set a gauge; a value that is unknown or not finite leaves it absent or as it was."""
         if value is not None and math.isfinite(value):
-            self._gauges[name].labels(*self._labels).set(value)
+            self._made[self._by_name[name]].labels(*self._labels, *labels).set(value)
 
     def add(self, name: str, amount: float = 1) -> None:
-        """Count up."""
-        self._counters[name].inc(amount)
+        """Count up; the name is that of the table, with or without `_total`."""
+        self._made[self._by_name[name.removesuffix(COUNTER_SUFFIX)]].labels(*self._labels).inc(amount)
 
     def observe_step(self, seconds: float) -> None:
         """Enter the duration of one step."""
-        self._seconds.observe(seconds)
+        self._made[table.STEP_SECONDS].labels(*self._labels).observe(seconds)
+
+    def observe_phase(self, phase: str, seconds: float) -> None:
+        """Enter how long a step was at one of the phases of the table."""
+        self._made[table.PHASE_SECONDS].labels(*self._labels, phase).observe(seconds)
+
+    def mark(self) -> None:
+        """Begin a lap."""
+        self._lap_began = time.monotonic()
+
+    def lap(self, phase: str) -> None:
+        """Enter the time since the last lap or mark as that of a phase, and begin the next lap."""
+        began = self._lap_began
+        self.mark()
+        self.observe_phase(phase, self._lap_began - began)
 
     def count_checkpoint(self, result: str) -> None:
-        """Count a checkpoint as one of CHECKPOINT_RESULTS."""
-        self._checkpoints[result].inc()
+        """Count a checkpoint as succeeded or failed; the lap that ends with it was spent on it."""
+        self._made[table.CHECKPOINTS].labels(*self._labels, result).inc()
+        self.lap("checkpoint")
 
-    def text(self) -> bytes:
-        """Give the exposition that Prometheus scrapes."""
-        return generate_latest(self._registry)
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """Give what Prometheus scrapes in the format that it asks for, and the name of that format."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def _make(self, metric: Metric) -> Counter | Gauge | Histogram:
+        names, text = metric.label_names, metric.help_text
+        if metric.kind is Kind.COUNTER:
+            return Counter(metric.name, text, names, registry=self._registry)
+        if metric.kind is Kind.GAUGE:
+            return Gauge(metric.name, text, names, registry=self._registry)
+        return Histogram(metric.name, text, names, registry=self._registry, buckets=metric.buckets)
+
+    def _show(self, counter: Metric) -> None:
+        """Show a counter at 0 from the start, so that its first 1 is a rise."""
+        closed = [label.values for label in counter.labels if label.values]
+        for value in closed[0] if closed else (None,):
+            self._made[counter].labels(*self._labels, *([value] if value else []))

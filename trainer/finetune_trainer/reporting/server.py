@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from prometheus_client import CONTENT_TYPE_LATEST
-
 from finetune_trainer.contract import to_json
 from finetune_trainer.reporting.journal import Journal
 from finetune_trainer.reporting.metrics import Metrics
@@ -20,16 +18,20 @@ from finetune_trainer.reporting.metrics import Metrics
 READER_TIMEOUT_SECONDS = 5
 """A reader that neither sends nor takes anything for so long is dropped."""
 
-Answer = Callable[[], bytes]
+Answer = Callable[[str], tuple[bytes, str]]
+"""Takes the header Accept; gives a body and its type."""
+
+JSON = "application/json"
 
 
 class _Handler(BaseHTTPRequestHandler):
     timeout = READER_TIMEOUT_SECONDS
-    answers: Mapping[str, tuple[str, Answer]]
+    answers: Mapping[str, Answer]
 
     def do_GET(self) -> None:
-        content_type, answer = self.answers.get(self.path.partition("?")[0], ("text/plain", None))
-        body = answer() if answer else b"try /progress, /metrics or /healthz\n"
+        answer = self.answers.get(self.path.partition("?")[0])
+        unknown = b"try /progress, /metrics or /healthz\n", "text/plain"
+        body, content_type = answer(self.headers.get("Accept", "")) if answer else unknown
         self.send_response(200 if answer else 404)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -52,11 +54,10 @@ def serve(journal: Journal, metrics: Metrics, port: int) -> int | None:
 
     A run without a door is worth more than no run, so a taken port is told about and nothing else.
     """
-    json = "application/json"
-    answers = {
-        "/progress": (json, lambda: to_json(journal.progress).encode()),
-        "/metrics": (CONTENT_TYPE_LATEST, metrics.text),
-        "/healthz": (json, lambda: b'{"status":"ok"}'),
+    answers: dict[str, Answer] = {
+        "/progress": lambda _accept: (to_json(journal.progress).encode(), JSON),
+        "/metrics": metrics.exposition,
+        "/healthz": lambda _accept: (b'{"status":"ok"}', JSON),
     }
     handler = type("Handler", (_Handler,), {"answers": answers})
     try:

@@ -1,0 +1,91 @@
+"""The closed lists of label values, and how anything else is brought into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from finetune_trainer.contract import Label
+
+from finetune_operator.api.v1alpha1.reasons import FAILURES, USER_ERRORS, ConditionType, Phase, Reason
+from finetune_operator.api.v1alpha1.sources import DatasetSource
+from finetune_operator.api.v1alpha1.spec import Task
+from finetune_operator.api.v1alpha1.technique import Method
+from finetune_operator.planning import catalog
+
+OTHER = "other"
+NONE = "none"
+"""What is not known, or not asked for."""
+
+HANDLERS = ("finetunejob",)
+RESULTS = ("success", "requeue", "retry", "error", "fatal")
+ROLES = ("leader", "follower", "standalone")
+WATCHED = ("finetunejobs", "jobs", "pods")
+VERBS = ("get", "list", "create", "apply", "patch", "replace", "delete", "proxy", OTHER)
+RESOURCES = (
+    "finetunejobs",
+    "jobs",
+    "pods",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services",
+    "leases",
+    "events",
+    OTHER,
+)
+SINGLE_CODES = (409, 410, 422, 429)
+"""HTTP codes that are worth a value of their own; the others count by class, no answer as none."""
+
+CODES = ("2xx", "3xx", "4xx", "5xx", *(str(code) for code in SINGLE_CODES), NONE)
+CAUSES = (
+    "AttributeError",
+    "KeyError",
+    "IndexError",
+    "TypeError",
+    "ValueError",
+    "ValidationError",
+    "RuntimeError",
+    "TimeoutError",
+    OTHER,
+)
+WATCH_ENDS = ("gone", "timeout", "error")
+PHASES = tuple(phase.value for phase in Phase)
+METHODS = (*(method.value for method in Method if method is not Method.AUTO), NONE)
+ENDS = ("succeeded", "failed", "cancelled")
+CONDITIONS = tuple(kind.value for kind in ConditionType)
+STATUSES = ("True", "False", "Unknown")
+REASONS = tuple(reason.value for reason in Reason)
+FAILURE_REASONS = tuple(reason.value for reason in Reason if reason in FAILURES)
+RESTART_REASONS = (*FAILURE_REASONS, Reason.SUSPENDED.value, OTHER)
+"""A job that was suspended begins a new attempt too, although nothing failed."""
+OUTCOMES = ("useful", "wasted")
+ACCELERATORS = (*(one.key for one in catalog.accelerators() if not one.inference_only), OTHER)
+TASKS = (*(task.value for task in Task), NONE)
+SOURCES = (*(field.alias or name for name, field in DatasetSource.model_fields.items()), NONE)
+ROLES_OF_PODS = ("rank0", "worker")
+
+USER, INFRA = "user", "infra"
+BLAME = (USER, INFRA)
+
+
+def code(status: int) -> str:
+    """Return the label value of an HTTP status; 0 stands for no answer."""
+    if status in SINGLE_CODES:
+        return str(status)
+    known = HTTPStatus.OK <= status < 600  # noqa: PLR2004 - the end of HTTP's classes
+    return f"{status // 100}xx" if known else NONE
+
+
+def one_of(values: Iterable[str], value: str, otherwise: str = OTHER) -> str:
+    """Return the value where it is in the list."""
+    return value if value in values else otherwise
+
+
+def blame(reason: str) -> str:
+    """Say whether the user has to change something, or the cluster failed."""
+    return USER if reason in USER_ERRORS else INFRA
+
+
+def label(name: str, values: Iterable[str] = (), bound: str = "") -> Label:
+    """Return a label with its closed list of values, or with what keeps an open one small."""
+    return Label(name, tuple(values), bound)
