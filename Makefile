@@ -10,7 +10,7 @@ PYTEST := .venv/bin/pytest
 # The decisions and the planner are covered branch by branch, or the tests fail.
 COVERED := --cov finetune_operator.reconcile --cov finetune_operator.planning --cov-branch --cov-fail-under 100 --cov-report term:skip-covered
 
-.PHONY: help demo up images install down test test-unit test-api test-trainer test-chart test-e2e check generate venv venv-trainer status
+.PHONY: help demo up images install down test test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e scenarios bench-operator check generate venv venv-trainer status
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -33,16 +33,25 @@ down: ## remove the cluster and stop everything that was started
 status: ## what is up
 	@$(CLUSTER) status
 
-test: test-unit test-api test-trainer test-chart test-e2e ## all tests, with set-up where it is needed
+test: test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e ## all tests, with set-up where it is needed
 
 test-unit: venv ## tests without cluster, Docker, Go or torch: under a minute
-	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/chart --ignore tests/integration $(COVERED)
+	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/trainer/sources --ignore tests/chart --ignore tests/integration --ignore tests/model --ignore tests/monitoring $(COVERED)
 
-test-api: venv ## tests of the API's rules on a real API server (15 s; first time 4 minutes to build it)
+test-model: venv ## the operator in 2,000 random histories of a modelled cluster, and bugs that they have to find (about 4 minutes)
+	@$(PYTEST) -q tests/model
+
+test-monitoring: venv ## every alert and every dashboard query on a recording, in a real Prometheus (30 s)
+	@$(CLUSTER) prometheus
+	@$(PYTEST) -q tests/monitoring
+
+test-api: venv ## tests on a real API server: rules, writes for each job, takeover (3 minutes; first time 6 more to build it)
 	@$(CLUSTER) control-plane-bin > /dev/null
 	@$(PYTEST) -q tests/integration
 
 test-trainer: venv-trainer ## tests of the trainer that train, and memory counted on fake tensors (about 10 minutes)
+	@.ci/venv s3-server
+	@$(CLUSTER) registry-bin > /dev/null
 	@.venv-trainer/bin/pytest -q tests/trainer tests/fake
 
 test-chart: up venv ## tests of the rendered Helm chart
@@ -51,6 +60,12 @@ test-chart: up venv ## tests of the rendered Helm chart
 test-e2e: install venv ## user stories on the cluster (about 10 minutes)
 	@$(CLUSTER) prometheus
 	@$(IN_CLUSTER) $(PYTEST) -q -rA e2e/scenarios
+
+scenarios: venv-trainer ## train every cell of the table of scenarios, and write docs/scenarios.md (half an hour; ONLY=chatbot/lora runs one)
+	@PYTHONPATH=operator:trainer .venv-trainer/bin/python bench/scenarios $(ONLY)
+
+bench-operator: venv ## how fast the operator is, on an API server alone (about 8 minutes, on a machine with nothing else to do)
+	@.venv/bin/python e2e/performance
 
 check: venv ## linters, types, import rules, generated files
 	@.ci/check

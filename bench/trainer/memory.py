@@ -153,29 +153,29 @@ def run_of(case: Case, samples: Path, folder: Path) -> dict[str, Any]:
 
 def _child(run: Path) -> None:
     sys.path.insert(0, str(TRAINER))
-    from finetune_trainer import environment
     from finetune_trainer.__main__ import fine_tune
-    from finetune_trainer.attempt import carry_out, read_run
-    from finetune_trainer.heads import family
+    from finetune_trainer.models.heads import family
     from finetune_trainer.objectives import registry
+    from finetune_trainer.process import environment
+    from finetune_trainer.process.attempt import carry_out, read_run
 
     environment.prepare()
     settings = read_run(run)
     objective = registry.find(settings.task, family(settings.model))
     environment.hide(registry.unused_libraries(settings, objective))
-    from finetune_trainer import models
+    from finetune_trainer.models import loading
     from finetune_trainer.training import loop  # noqa: F401
 
     importlib.import_module(objective.module)
     found = {"imports": _resident("VmRSS"), "shared": _resident("RssFile")}
-    load = models.load
+    load = loading.load
 
     def load_and_look(*arguments: object) -> object:
         loaded = load(*arguments)
         found["loaded"] = _resident("VmRSS")
         return loaded
 
-    models.load = load_and_look
+    loading.load = load_and_look
     code = carry_out(run, fine_tune)
     report = json.loads((run.parent / "output" / "report.json").read_text(encoding="utf-8"))
     print(json.dumps({**found, "peak": _resident("VmHWM"), "seconds": report["trainSeconds"]}))

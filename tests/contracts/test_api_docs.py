@@ -10,7 +10,7 @@ from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.planning.plan import Plan, plan
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.telemetry import metrics
-from finetune_operator.telemetry.metrics import Kind
+from finetune_trainer.contract.metrics import Kind
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -54,7 +54,7 @@ def test_every_example_is_valid_and_plans(path):
 
 
 def test_there_are_examples():
-    assert len([job for path in EXAMPLES for job in jobs(path)]) == 7
+    assert len([job for path in EXAMPLES for job in jobs(path)]) == 8
 
 
 def test_the_job_in_the_readme_is_the_first_example():
@@ -89,7 +89,7 @@ def test_metrics_are_named_as_prometheus_asks():
         assert re.fullmatch(r"finetune_[a-z_]+", metric.name)
         assert (metric.kind is Kind.COUNTER) == metric.name.endswith("_total")
         assert metric.help.endswith(".")
-        assert all(re.fullmatch(r"[a-z_]+", label) for label in metric.labels)
+        assert all(re.fullmatch(r"[a-z_]+", label.name) for label in metric.labels)
         assert bool(metric.buckets) == (metric.kind is Kind.HISTOGRAM)
 
 

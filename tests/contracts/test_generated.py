@@ -15,6 +15,12 @@ WRITTEN = [
     "charts/finetune-operator/README.md",
     "docs/reference/api.md",
     "docs/reference/config.md",
+    "docs/reference/metrics.md",
+    "charts/finetune-operator/dashboards/finetune-fleet.json",
+    "charts/finetune-operator/dashboards/finetune-job.json",
+    "charts/finetune-operator/dashboards/finetune-operator-health.json",
+    "charts/finetune-operator/rules/alerts.yaml",
+    "charts/finetune-operator/rules/recording.yaml",
 ]
 
 
@@ -22,7 +28,7 @@ WRITTEN = [
 def regenerated(tmp_path_factory):
     """A copy of the sources in which the generator has run over emptied targets."""
     copy = tmp_path_factory.mktemp("repository")
-    for name in (".ci", "crds", "charts", "docs/reference"):
+    for name in (".ci", "crds", "charts", "docs/reference", "monitoring"):
         shutil.copytree(ROOT / name, copy / name)
     readme = copy / "charts/finetune-operator/README.md"
     for name in WRITTEN:
@@ -36,8 +42,9 @@ def regenerated(tmp_path_factory):
         module.main()
     finally:
         sys.path[:] = before
-        for name in ("chart", "api_reference"):
-            sys.modules.pop(name, None)
+        written_here = ("chart", "api_reference", "metrics_reference", "monitoring")
+        for name in [name for name in sys.modules if name.split(".")[0] in written_here]:
+            sys.modules.pop(name)
     return copy
 
 

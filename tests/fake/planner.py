@@ -72,4 +72,4 @@ def _adapter(shape: catalog.ModelShape, case: Case) -> Adapter | None:
 
 def _options(case: Case, names: tuple[str, ...]) -> dict[str, Any]:
     tokens = {"num_virtual_tokens": case.rank, "encoder_hidden_size": 128}
-    return {"r": case.rank, "init_r": case.rank, "target_modules": ",".join(names), **tokens}
+    return {"r": case.rank, "init_r": case.rank, "oft_block_size": 32, "target_modules": ",".join(names), **tokens}

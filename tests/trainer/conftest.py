@@ -88,6 +88,7 @@ def rows_file(tmp_path: Path) -> Callable[..., Path]:
 
     def write(*rows: dict[str, Any] | str, name: str = "rows.jsonl") -> Path:
         file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
         lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
         file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return file

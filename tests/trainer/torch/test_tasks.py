@@ -66,6 +66,51 @@ def test_a_model_that_continues_text_writes_the_answer(a_small_run, carry_out, t
     run = a_small_run(task=task, model="tiny-phi3", training__max_steps=6, training__learning_rate=5e-3)
     _code, report = carry_out(run)
     assert report.metrics_after["loss"] < report.metrics_before["loss"]
+    written = {"question-answering": {"exact-match", "f1"}, "translation": {"chrf", "bleu"}}[task]
+    assert set(report.metrics_after) == {"loss", "perplexity"} | written
+
+
+ASKED = {
+    "chat": ("rouge-l", "bleu"),
+    "causal-lm": ("accuracy",),
+    "text-classification": ("precision", "recall"),
+    "translation": ("rouge-l", "perplexity"),
+    "question-answering": ("chrf",),
+}
+
+
+@pytest.mark.parametrize("task", ASKED)
+def test_what_is_asked_for_is_measured(a_small_run, carry_out, task):
+    run = a_small_run(task=task, rows=40, training__max_steps=1, evaluation__metrics=ASKED[task])
+    _code, report = carry_out(run)
+    assert set(report.metrics_before) == set(report.metrics_after) == {*ASKED[task], "loss"}
+
+
+def test_a_model_that_learnt_one_answer_by_heart_writes_it(a_small_run, carry_out):
+    run = a_small_run(task="chat", method="full", training__max_steps=60, training__learning_rate=5e-3)
+    names = [
+        "apples",
+        "boats",
+        "cars",
+        "doors",
+        "eggs",
+        "flags",
+        "games",
+        "hats",
+        "inks",
+        "jars",
+        "keys",
+        "lamps",
+        "maps",
+    ]
+    rows = [json.dumps({"prompt": f"Open {name}", "completion": "Call open"}) + "\n" for name in names]
+    Path(run.dataset.path).write_text("".join(rows[:11]), encoding="utf-8")
+    held_out = Path(run.dataset.path).with_name("held-out.jsonl")
+    held_out.write_text(rows[-1], encoding="utf-8")
+    run = replace(run, dataset=replace(run.dataset, validation_path=str(held_out)))
+    _code, report = carry_out(replace(run, evaluation=replace(run.evaluation, metrics=("exact-match", "rouge-l"))))
+    assert report.metrics_before["exact-match"] == 0.0
+    assert (report.metrics_after["exact-match"], report.metrics_after["rouge-l"]) == (1.0, 1.0)
 
 
 def test_an_encoder_decoder_writes_answers_to_questions(a_small_run, carry_out):
