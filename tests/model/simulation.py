@@ -108,7 +108,7 @@ class Simulation:
     def wants_devices_back(self, name: str) -> None:
         """Suspend, and have the devices soon after."""
         job = self._job(name)
-        if job is None or self.operator is None:
+        if job is None or objects.deleting(job) or self.operator is None:
             return
         self.changes(name, suspend=True)
         self.time_passes(5)

@@ -32,7 +32,8 @@ def test_a_pod_without_home_gets_writable_folders(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for name in environment.CACHES:
         if name != "HOME":
-            monkeypatch.delenv(name, raising=False)
+            monkeypatch.setenv(name, "to be put back")
+            monkeypatch.delenv(name)
     environment._use_writable_folders()
     assert {os.environ[name].startswith(str(tmp_path)) for name in environment.CACHES} == {True}
 
