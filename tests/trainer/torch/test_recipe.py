@@ -85,11 +85,12 @@ def test_the_same_seed_gives_the_same_losses_and_another_one_does_not(a_small_ru
     assert found[0] == found[1] != found[2]
 
 
-def test_packing_a_conversation_fills_sequences_and_learns_answers_only(a_small_run, carry_out):
+def test_packing_fills_sequences_with_whole_conversations(a_small_run, carry_out):
+    """Conversations are not cut to fill the last place, as text is; unpacked they fill three quarters."""
     run = a_small_run(task="chat", rows=200, training__packing=True, training__max_steps=2)
     code, report = carry_out(run)
     assert code == ExitCode.SUCCEEDED
-    assert report.trained_tokens == 2 * 8 * 64
+    assert 0.95 * 2 * 8 * 64 < report.trained_tokens <= 2 * 8 * 64
 
 
 def test_a_language_model_learns_to_answer(a_small_run, carry_out):
