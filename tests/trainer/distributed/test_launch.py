@@ -16,7 +16,7 @@ ENDS_SECONDS = 20
 """Longest that a launch of programs that end at once may take."""
 
 PROGRAM = """
-import os, signal, sys
+import os, signal, sys, time
 from finetune_trainer.distributed import launch
 from finetune_trainer.distributed.seat import Seat
 launch.LAST_WORDS_SECONDS = 0.2
@@ -55,7 +55,7 @@ def test_the_exit_status_is_that_of_the_first_that_failed(start, worker, want):
 
 
 def test_a_request_to_stop_reaches_every_process(start):
-    process = start("signal.signal(15, lambda *_: sys.exit(30)); print('ready', flush=True); signal.pause()")
+    process = start("signal.signal(15, lambda *_: sys.exit(30)); print('ready', flush=True); [time.sleep(0.05) for _ in iter(int, 1)]")
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
     process.send_signal(signal.SIGTERM)
     assert process.wait(ENDS_SECONDS) == 30

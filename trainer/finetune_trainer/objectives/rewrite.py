@@ -54,7 +54,8 @@ def build(ingredients: Ingredients) -> RewritingTrainer:
     def measure(prediction: Any) -> dict[str, float]:
         tokens = np.where(prediction.predictions < 0, tokenizer.pad_token_id, prediction.predictions)
         written = [text.strip() for text in tokenizer.batch_decode(tokens, skip_special_tokens=True)]
-        return scores.texts([target for _source, target in held_out], written, wanted)
+        # Several processes share out whole batches: the last ones are filled with rows from the beginning.
+        return scores.texts([target for _source, target in held_out], written[: len(held_out)], wanted)
 
     return averaging(
         RewritingTrainer(
