@@ -55,7 +55,8 @@ def test_the_exit_status_is_that_of_the_first_that_failed(start, worker, want):
 
 
 def test_a_request_to_stop_reaches_every_process(start):
-    process = start("signal.signal(15, lambda *_: sys.exit(30)); print('ready', flush=True); [time.sleep(0.05) for _ in iter(int, 1)]")
+    waits = "[time.sleep(0.05) for _ in iter(int, 1)]"
+    process = start(f"signal.signal(15, lambda *_: sys.exit(30)); print('ready', flush=True); {waits}")
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
     process.send_signal(signal.SIGTERM)
     assert process.wait(ENDS_SECONDS) == 30

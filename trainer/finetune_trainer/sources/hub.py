@@ -54,7 +54,9 @@ def download_dataset(source: HubSource, place: Place) -> Facts:
     target = place.folder(0) / ROWS
     command = [sys.executable, "-m", "finetune_trainer.sources.hub_rows", json.dumps(asdict(source)), str(target)]
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=CHILD_SECONDS)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, env=_with_us(), stdout=subprocess.PIPE, text=True, check=False, timeout=CHILD_SECONDS
+        )
     except subprocess.TimeoutExpired as error:
         raise Unreachable(f"{source.repository} took longer than {CHILD_SECONDS} s to read") from error
     *said, last = done.stdout.splitlines() or [""]
@@ -128,3 +130,9 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0][:300]
+
+
+def _with_us() -> dict[str, str]:
+    """Return the environment of a child that finds this package, wherever we were found."""
+    ours = str(Path(__file__).parents[2])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))}
