@@ -35,7 +35,7 @@ status: ## what is up
 
 test: test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e ## all tests, with set-up where it is needed
 
-test-unit: venv ## tests without cluster, Docker, Go or torch: under a minute
+test-unit: venv ## tests without cluster, Docker, Go or torch: about a minute
 	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/trainer/sources --ignore tests/chart --ignore tests/integration --ignore tests/model --ignore tests/monitoring $(COVERED)
 
 test-model: venv ## the operator in 2,000 random histories of a modelled cluster, and bugs that they have to find (about 4 minutes)

@@ -40,15 +40,13 @@ SESSION = {"trust_env": False}
 """Of aiohttp: else each request looks for a .netrc file and a proxy, in a thread. An API server needs neither."""
 
 APPLY = "application/apply-patch+yaml"
-MERGE = "application/merge-patch+json"
-CONTENT = {"apply": APPLY, "patch": MERGE}
+CONTENT = {"apply": APPLY}
 METHODS = {
     "get": "GET",
     "list": "GET",
     "proxy": "GET",
     "create": "POST",
     "apply": "PATCH",
-    "patch": "PATCH",
     "replace": "PUT",
     "delete": "DELETE",
 }
@@ -133,11 +131,6 @@ class Client:
         """Write an object over the version that its resourceVersion names; `Conflict` where that is not the newest."""
         path = resource.path(namespace, body["metadata"]["name"])
         return await self._object(Request("replace", resource, path, body=body, seconds=seconds))
-
-    async def patch(self, resource: Resource, namespace: str, name: str, *, uid: str, body: Body) -> Body:
-        """Merge fields into the object that has this uid; `Conflict` where it is another one."""
-        guarded = {**body, "metadata": {**body.get("metadata", {}), "uid": uid}}
-        return await self._object(Request("patch", resource, resource.path(namespace, name), body=guarded))
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str, propagation: str = "Background"

@@ -49,16 +49,6 @@ def test_a_delete_names_the_life_of_the_object_it_means():
     assert json.loads(body) == {"preconditions": {"uid": "123"}, "propagationPolicy": "Foreground"}
 
 
-def test_a_patch_names_the_life_of_the_object_it_means():
-    async def story(client):
-        body = {"metadata": {"labels": {"a": "b"}}, "spec": {"suspend": False}}
-        await client.patch(JOB, "team", "reviews-1", uid="123", body=body)
-
-    ((method, _path, kind, body),) = told(story)
-    assert (method, kind) == ("PATCH", "application/merge-patch+json")
-    assert json.loads(body)["metadata"] == {"labels": {"a": "b"}, "uid": "123"}
-
-
 def test_a_list_selects_on_the_server():
     async def story(client):
         found = await client.list(JOB, "team", label_selector="a=b", field_selector="metadata.name=c")
@@ -81,7 +71,6 @@ def test_a_status_is_applied_by_our_manager():
 WRITES = {
     "create": lambda client: client.create(EVENTS, "team", {}),
     "replace": lambda client: client.replace(JOB, "team", {"metadata": {"name": "a"}}),
-    "patch": lambda client: client.patch(JOB, "team", "a", uid="1", body={}),
     "delete": lambda client: client.delete(JOB, "team", "a", uid="1"),
     "a status": lambda client: client.apply_status(JOBS, {"metadata": {"namespace": "team", "name": "a"}}),
 }
