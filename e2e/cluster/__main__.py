@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 
+import addons
 import cache
 import debian
 import engine
@@ -45,7 +46,7 @@ def build_tools() -> None:
     """Build or find every program that the other verbs and the end-to-end tests need."""
     tools.user_programs()
     tools.control_plane()
-    tools.build(*tools.NODE_PROGRAMS, "registry")
+    tools.build(*tools.NODE_PROGRAMS, "registry", "kueue", "jobset")
     debian.prometheus()
 
 
@@ -78,6 +79,31 @@ def registry_bin() -> None:
         with cache.lock(WAITING, say):
             tools.build("registry")
     print(program)
+
+
+def kueue() -> None:
+    """Install Kueue on the cluster, which a story of the end-to-end tests is about."""
+    addons.install("kueue")
+
+
+def without_kueue() -> None:
+    """Take Kueue from the cluster again."""
+    addons.remove("kueue")
+
+
+def jobset() -> None:
+    """Install JobSet on the cluster, which a story of the end-to-end tests is about."""
+    addons.install("jobset")
+
+
+def without_jobset() -> None:
+    """Take JobSet from the cluster again, with its kind."""
+    addons.remove("jobset")
+
+
+def jobset_crd() -> None:
+    """Print the path of JobSet's CRD, which tests put on an API server of their own."""
+    print(addons.chart(addons.ADDONS["jobset"]) / "crds/jobset.x-k8s.io_jobsets.yaml")
 
 
 def environment() -> None:
@@ -116,6 +142,11 @@ VERBS = {
     "images": (load_images, True),
     "samples": (samples, True),
     "prometheus": (prometheus, True),
+    "kueue": (kueue, True),
+    "without-kueue": (without_kueue, True),
+    "jobset": (jobset, True),
+    "without-jobset": (without_jobset, True),
+    "jobset-crd": (jobset_crd, True),
     "control-plane-bin": (control_plane_bin, True),
     "registry-bin": (registry_bin, False),
     "env": (environment, False),

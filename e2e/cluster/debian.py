@@ -54,7 +54,8 @@ def ensure(program: str, package: str, elsewhere: str) -> str:
 
 
 def prometheus() -> str:
-    """Return the path of a real Prometheus, which the end-to-end tests run as a host process."""
+    """Return the path of a real Prometheus, which tests run as a host process; have Alertmanager's amtool beside it."""
+    ensure("amtool", "prometheus-alertmanager", "install Alertmanager from https://prometheus.io/download onto PATH")
     return ensure("prometheus", "prometheus", "install Prometheus 2 from https://prometheus.io/download onto PATH")
 
 

@@ -69,6 +69,8 @@ LOCAL_PATH = Module("local-path", "github.com/rancher/local-path-provisioner")
 KIND = Module("kind", "sigs.k8s.io/kind")
 HELM = Module("helm", "helm.sh/helm/v4")
 REGISTRY = Module("registry", "github.com/distribution/distribution/v3")
+KUEUE = Module("kueue", "sigs.k8s.io/kueue")
+JOBSET = Module("jobset", "sigs.k8s.io/jobset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,11 @@ PROGRAMS = {
         Program("kind", KIND, "sigs.k8s.io/kind", "10 s", ("version",), r"kind v0\.(3[3-9]|[4-9]\d)\.\d+ "),
         Program("helm", HELM, "helm.sh/helm/v4/cmd/helm", "1 to 3 min", ("version", "--short"), r"^v4\.\d+\.\d+"),
         Program("registry", REGISTRY, "github.com/distribution/distribution/v3/cmd/registry", "1 to 2 min"),
+        Program("kueue", KUEUE, "sigs.k8s.io/kueue/cmd/kueue", "2 to 4 min"),
+        Program("jobset", JOBSET, "sigs.k8s.io/jobset", "1 to 2 min"),
     )
 }
-NODE_PROGRAMS = tuple(name for name in PROGRAMS if name not in {"kind", "helm", "registry"})
+NODE_PROGRAMS = tuple(name for name in PROGRAMS if name not in {"kind", "helm", "registry", "kueue", "jobset"})
 USER_PROGRAMS = ("kind", "kubectl", "helm")
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager")
 

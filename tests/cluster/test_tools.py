@@ -25,7 +25,7 @@ def test_version_answers(case):
 
 def test_every_program_has_a_pinned_module():
     modules = {program.module for program in tools.PROGRAMS.values()} - {tools.PAUSE}
-    assert len(modules) == 7
+    assert len(modules) == 9
     assert all(module.version.startswith("v") for module in modules)
     assert all((module.folder / "go.sum").stat().st_size > 0 for module in modules)
 
