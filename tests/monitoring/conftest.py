@@ -17,13 +17,23 @@ for folder in (ROOT, ROOT / "e2e/recording", ROOT / "tests/monitoring"):
 @pytest.fixture(scope="session")
 def promtool():
     """Run promtool, and have it as the end-to-end tests have it."""
-    if shutil.which("promtool") is None:
+    return _program("promtool")
+
+
+@pytest.fixture(scope="session")
+def amtool():
+    """Run Alertmanager's amtool."""
+    return _program("amtool")
+
+
+def _program(name):
+    if shutil.which(name) is None:
         command = [sys.executable, str(ROOT / "e2e/cluster"), "prometheus"]
         subprocess.run(command, check=True, timeout=INSTALL_SECONDS)
 
     def run(*words, stdin=None):
         done = subprocess.run(
-            ["promtool", *map(str, words)], input=stdin, capture_output=True, text=True, check=False, timeout=60
+            [name, *map(str, words)], input=stdin, capture_output=True, text=True, check=False, timeout=60
         )
         return done.returncode, done.stdout + done.stderr
 

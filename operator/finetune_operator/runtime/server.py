@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -10,15 +11,20 @@ from finetune_operator.telemetry.exposition import exposition
 from finetune_operator.telemetry.process import Telemetry
 
 
-async def serve(port: int, telemetry: Telemetry, ready: asyncio.Event) -> web.AppRunner:
+async def serve(port: int, telemetry: Telemetry, ready: asyncio.Event, look: Callable[[], None]) -> web.AppRunner:
     """Start answering; the caller cleans the runner up.
+
+    Metrics are collected and written in a thread. `look` is called in the event loop before, to take what they show
+    of things that change there.
 
     Raises:
         OSError: the port is taken.
     """
 
     async def metrics(request: web.Request) -> web.Response:
-        body, content_type = exposition(telemetry.registry, request.headers.get("Accept", ""))
+        look()
+        accept = request.headers.get("Accept", "")
+        body, content_type = await asyncio.to_thread(exposition, telemetry.registry, accept)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def healthz(_: web.Request) -> web.Response:
