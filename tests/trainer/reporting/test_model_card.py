@@ -55,3 +55,12 @@ def test_it_tells_how_far_each_artifact_is_from_what_was_measured(a_run):
     assert "at most 0.6 from those of the model measured above: its adapter learnt beside nf4 weights" in card
     assert "at most 4e-06 from those of the model in torch" in card
     assert 'onnxruntime_genai.Model("onnx")' in card
+
+
+def test_an_adapter_beside_fewer_bits_is_loaded_beside_the_same(a_run):
+    facts = Facts(model_class="Phi3ForCausalLM", differences={"adapter": None})
+    card = model_card(a_run(task="chat", method="qlora"), REPORT, facts)
+    assert 'bnb_4bit_quant_type="nf4"' in card
+    assert "quantization_config=stored, dtype=dtype" in card
+    assert "support_avx512bf16_for_cpu" not in card, "only DoRA reads the weights themselves"
+    assert "BitsAndBytesConfig" not in model_card(a_run(task="chat"), REPORT, facts)

@@ -98,6 +98,12 @@ class Preparation:
         return file, facts
 
 
+def forget(run: TrainerRun) -> None:
+    """Remove the rows of a job that has delivered: no attempt follows, and the volume may be the user's own."""
+    if run.cache_directory:
+        shutil.rmtree(Path(run.cache_directory) / FOLDER, ignore_errors=True)
+
+
 def own_folder() -> Path:
     """Make a folder of this process's own, which goes when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="finetune-tokens-"))

@@ -35,7 +35,7 @@ def arguments(run: TrainerRun) -> dict[str, Any]:
     if spread.strategy == DEEPSPEED:
         return _deepspeed(run, on_cpu=on_cpu)
     if spread.strategy == FSDP:
-        return _fsdp(spread, on_cpu=on_cpu)
+        return _fsdp(run, on_cpu=on_cpu)
     alone = {"ddp_backend": None} if processes == 1 else {"ddp_backend": "gloo" if on_cpu else "nccl"}
     return {"use_cpu": on_cpu, **alone, "ddp_find_unused_parameters": False}
 
@@ -152,9 +152,12 @@ def _use_no_compiled_operators(*, on_cpu: bool) -> None:
     deepspeed.ops.__compatible_ops__ = {}
 
 
-def _fsdp(spread: DistributionSettings, *, on_cpu: bool) -> dict[str, Any]:
+def _fsdp(run: TrainerRun, *, on_cpu: bool) -> dict[str, Any]:
+    spread = run.distribution
     if on_cpu:
         raise _refused("distribution.strategy: fsdp needs GPUs; set ddp or deepspeed")
+    if run.technique.quantization is not None:
+        raise _refused("distribution.strategy: fsdp cannot split quantized weights; set ddp, or method: lora")
     return {
         "use_cpu": False,
         "fsdp": f"full_shard auto_wrap{' offload' if spread.offload_parameters else ''}",

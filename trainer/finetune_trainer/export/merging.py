@@ -5,6 +5,7 @@ Not here: saving it (`artifacts.py`).
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from typing import Any
 
@@ -46,13 +47,19 @@ def _merge_into_unquantized(model: Any, run: TrainerRun) -> Any:
 
 
 def release(model: Any) -> None:
-    """Give back a model's memory: others still hold the object, but nobody needs its weights any more."""
+    """Give back a model's memory: others still hold the object, but nobody needs its weights any more.
+
+    glibc keeps freed blocks for itself unless it is told otherwise, and what follows needs them in another process.
+    """
     import torch
 
     for each in (*model.parameters(), *model.buffers()):
         each.data = torch.empty(0, dtype=each.dtype)
         each.grad = None
     gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
+    if trim is not None:
+        trim(0)
 
 
 def _plain_config(model: Any) -> Any:

@@ -20,6 +20,9 @@ CAUSAL_LM = "causal-lm"
 NEW_HEADS = frozenset({SEQUENCE_CLASSIFICATION, TOKEN_CLASSIFICATION, QUESTION_ANSWERING})
 """Heads that a checkpoint usually lacks, or has for other labels: they are drawn anew."""
 
+LAYERS = ("classifier", "score", "qa_outputs", "lm_head")
+"""Heads by the names of their layers; these stay unquantized: they are trained whole or multiply the loss."""
+
 
 class Family(enum.StrEnum):
     """How a model reads: both ways at once, from left to right, or one text first and then another."""

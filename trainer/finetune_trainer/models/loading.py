@@ -41,9 +41,6 @@ KINDS = {
     heads.SEQUENCE_TO_SEQUENCE: AutoModelForSeq2SeqLM,
     heads.CAUSAL_LM: AutoModelForCausalLM,
 }
-HEADS = ("classifier", "score", "qa_outputs", "lm_head")
-"""Layers that stay unquantized: they are trained whole or multiply the loss."""
-
 phi3small.register()
 
 
@@ -147,13 +144,13 @@ def _config(folder: Path, run: TrainerRun, labels: tuple[str, ...]) -> Any:
 
 def _bitsandbytes(settings: QuantizationSettings, compute: torch.dtype) -> BitsAndBytesConfig:
     if settings.type == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(HEADS))
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=list(heads.LAYERS))
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type=settings.type,
         bnb_4bit_use_double_quant=settings.double_quant,
         bnb_4bit_compute_dtype=compute,
-        llm_int8_skip_modules=list(HEADS),
+        llm_int8_skip_modules=list(heads.LAYERS),
     )
 
 
@@ -161,7 +158,8 @@ def _use_trainable_kernels(model: PreTrainedModel) -> None:
     """Keep 4-bit layers in the layout that has gradients.
 
     On CPUs with AVX512-BF16 bitsandbytes repacks them at the first evaluation for a kernel that is for inference
-    only; a model measured before training would then pass no gradient to the layers below.
+    only; a model measured before training would then pass no gradient to the layers below, and DoRA's norms would be
+    those of weights in the wrong order.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

@@ -5,6 +5,7 @@ Not here: putting it beside the artifacts (`../export/`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from finetune_trainer.contract import ExitReport, TrainerRun
+from finetune_trainer.models import heads
 
 PIPELINES = {
     "ForCausalLM": "text-generation",
@@ -23,6 +25,9 @@ PIPELINES = {
 """The hub's word for what a model does, by the end of its class's name."""
 
 SEQUENCE_TO_SEQUENCE = "ForConditionalGeneration"
+
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "bf16-mixed": "bfloat16"}
+"""torch's names of the precisions in which frozen weights lie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +138,7 @@ def _use(run: TrainerRun, facts: Facts) -> Iterator[str]:
     kind = "ForSeq2SeqLM" if _kind(facts) == SEQUENCE_TO_SEQUENCE else _kind(facts)
     labels = ", num_labels=NUMBER_OF_LABELS" if kind in {"ForSequenceClassification", "ForTokenClassification"} else ""
     sections = {
-        "adapter": ("the adapter, with PEFT", _ADAPTER),
+        "adapter": ("the adapter, with PEFT", _adapter(run)),
         "merged": ("the whole model, with transformers", _WHOLE),
         "onnx": ("ONNX Runtime", _GENERATES if kind == "ForCausalLM" else _DECIDES),
     }
@@ -143,9 +148,34 @@ def _use(run: TrainerRun, facts: Facts) -> Iterator[str]:
         yield f"`{folder}/`: {title}{_distance(run, name, largest)}\n"
         yield (
             "```python\n"
-            + code.format(auto=f"AutoModel{kind}", base=run.model.name, folder=folder, labels=labels)
+            + code.format(auto=f"AutoModel{kind}", base=run.model.name, folder=folder, labels=labels, **_stored(run))
             + "```\n"
         )
+
+
+def _adapter(run: TrainerRun) -> str:
+    """Load the base as it lay beside the adapter in training, where that was in fewer bits.
+
+    On CPUs with AVX512-BF16, bitsandbytes (0.50) repacks 4-bit weights at the first evaluation for a kernel of its
+    own, and goes on to dequantize them as if it had not. DoRA divides by the norms of those rows.
+    """
+    bits = run.technique.quantization
+    if bits is None:
+        return _BASE + _ADAPTER
+    if bits.type == "int8":
+        return _EIGHT_BITS + _QUANTIZED_BASE + _ADAPTER
+    return _FOUR_BITS + _QUANTIZED_BASE + (run.technique.method == "qdora") * _NOT_REPACKED + _ADAPTER
+
+
+def _stored(run: TrainerRun) -> dict[str, Any]:
+    """Name how frozen weights lie, for the code above."""
+    bits = run.technique.quantization
+    return {
+        "bits": bits.type if bits else None,
+        "twice": bits.double_quant if bits else None,
+        "dtype": DTYPES[run.training.precision],
+        "heads": json.dumps(heads.LAYERS),
+    }
 
 
 def _distance(run: TrainerRun, name: str, largest: float | None) -> str:
@@ -163,11 +193,48 @@ def _table(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
-_ADAPTER = """\
+_BASE = """\
 from peft import PeftModel
 from transformers import {auto}, AutoTokenizer
 
 base = {auto}.from_pretrained("{base}"{labels})
+"""
+
+_FOUR_BITS = """\
+import torch
+from peft import PeftModel
+from transformers import {auto}, AutoTokenizer, BitsAndBytesConfig
+
+stored = BitsAndBytesConfig(
+    load_in_4bit=True,
+    bnb_4bit_quant_type="{bits}",
+    bnb_4bit_use_double_quant={twice},
+    bnb_4bit_compute_dtype=torch.{dtype},
+    llm_int8_skip_modules={heads},
+)
+dtype = torch.{dtype}
+"""
+
+_EIGHT_BITS = """\
+import torch
+from peft import PeftModel
+from transformers import {auto}, AutoTokenizer, BitsAndBytesConfig
+
+stored = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules={heads})
+dtype = torch.{dtype}
+"""
+
+_QUANTIZED_BASE = """\
+device = {{"": "cuda" if torch.cuda.is_available() else "cpu"}}
+base = {auto}.from_pretrained("{base}"{labels}, quantization_config=stored, dtype=dtype, device_map=device)
+"""
+
+_NOT_REPACKED = """\
+for layer in base.modules():
+    layer.support_avx512bf16_for_cpu = False  # else bitsandbytes repacks weights whose norms DoRA then misreads
+"""
+
+_ADAPTER = """\
 model = PeftModel.from_pretrained(base, "{folder}")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")
 """
