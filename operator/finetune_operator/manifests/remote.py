@@ -68,6 +68,20 @@ def mounts(spec: FineTuneJobSpec) -> tuple[Mount, ...]:
     return tuple(_docker_config(need) for need in _needs(spec) if need.oci and need.oci.pull_secret_ref)
 
 
+def secrets(spec: FineTuneJobSpec) -> Iterator[tuple[str, str]]:
+    """Return the Secrets that the pod gets for this, each with the field of the spec that names it."""
+    for need in _needs(spec):
+        if need.token:
+            yield (
+                need.token.name,
+                f"{need.field}.tokenSecretRef" if need.role != "model" else "spec.model.tokenSecretRef",
+            )
+        if need.s3 and need.s3.secret_ref:
+            yield need.s3.secret_ref.name, f"{need.field}.secretRef"
+        if need.oci and need.oci.pull_secret_ref:
+            yield need.oci.pull_secret_ref.name, f"{need.field}.pullSecretRef"
+
+
 def _needs(spec: FineTuneJobSpec) -> tuple[Need, ...]:
     found = (_model(spec), _rows("dataset", "spec.dataset.source", spec.dataset.source), _validation(spec))
     return tuple(need for need in found if need)

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.planning.catalog import Vendor
-from finetune_operator.planning.memory.workload import PARAMETERS_STAGE
 from finetune_operator.planning.plan import Plan
 from finetune_operator.planning.profiles import Profiles
 
@@ -22,7 +20,7 @@ PLANNED_ONLY = "this release plans it but does not run it yet"
 
 def unsupported(spec: FineTuneJobSpec, plan: Plan, profiles: Profiles) -> str | None:
     """Return the first thing that cannot run, and the way out; None where everything can."""
-    for found in (_image(spec, profiles), _hardware(spec, plan, profiles), _sharding(plan), _delivery(spec)):
+    for found in (_image(spec, profiles), _hardware(spec, plan, profiles), _delivery(spec)):
         for message in found:
             return message
     return None
@@ -41,13 +39,6 @@ def _hardware(spec: FineTuneJobSpec, plan: Plan, profiles: Profiles) -> Iterator
             f"spec.hardware: {plan.accelerator}: the trainer's own image has no ROCm; set spec.image, or let the "
             "administrator set profiles.hardware.*.image, to one that has"
         )
-
-
-def _sharding(plan: Plan) -> Iterator[str]:
-    sharded = plan.sharding.strategy is Strategy.FSDP or plan.sharding.stage == PARAMETERS_STAGE
-    if plan.quantization is not None and sharded and plan.devices > 1:
-        parts = f"{plan.method.value} with its weights in parts"
-        yield f"spec.distribution: {parts}: {PLANNED_ONLY}; set zeroStage: 2, or ddp"
 
 
 def _delivery(spec: FineTuneJobSpec) -> Iterator[str]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from finetune_operator.api.v1alpha1.hardware import Offload, Strategy
-from finetune_operator.api.v1alpha1.pretrained import Shape
+from finetune_operator.api.v1alpha1.hardware import Offload, OffloadTarget, Strategy
 from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
 from finetune_operator.api.v1alpha1.storage import OutputFormat
@@ -18,14 +17,12 @@ from finetune_operator.planning import catalog
 from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.machines import Machine
 from finetune_operator.planning.memory.adapters.lora import ALL_LINEAR
+from finetune_operator.planning.memory.workload import PARAMETERS_STAGE
 from finetune_operator.planning.refusal import Refusal
 
 ENCODER_TASKS = frozenset({Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING})
 SEQUENCE_TASKS = frozenset({Task.TRANSLATION, Task.QUESTION_ANSWERING, Task.INSTRUCTION})
 """What an encoder-decoder is trained for: one text in, another out."""
-
-EXPERTS = frozenset({"mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4"})
-"""Architectures with several MLPs a layer, beside those that say so in their name."""
 
 HALF = frozenset({Precision.BF16, Precision.BF16_MIXED})
 
@@ -35,21 +32,28 @@ def shape(spec: FineTuneJobSpec) -> ModelShape | Refusal:
     name = spec.model.name
     if spec.model.shape is not None:
         architecture = spec.model.shape.architecture
-        if "moe" in architecture or architecture in EXPERTS:
+        if catalog.has_experts(architecture):
             return Refusal(
                 Reason.UNSUPPORTED,
                 f"spec.model.shape.architecture: '{architecture}' has experts, whose memory is not planned; "
                 "take a dense model",
             )
-        return catalog.from_config(_as_config(name, spec.model.shape))
-    return catalog.find(name) or _unknown_model(name)
+        return catalog.described(name, spec.model.shape)
+    return catalog.find(name) or _unknown_model(spec)
+
+
+def is_inspected(spec: FineTuneJobSpec) -> bool:
+    """Whether a model's numbers are known by nobody but the config.json on its claim."""
+    about = spec.model
+    on_claim = about.source is not None and about.source.claim is not None
+    return about.shape is None and about.from_job is None and on_claim and catalog.find(about.name) is None
 
 
 def contradiction(spec: FineTuneJobSpec, model: ModelShape, machine: Machine) -> Refusal | None:
     """Return the first thing that cannot be."""
-    for check in (_hardware, _task, _metrics, _targets, _variant, _technique, _length, _precision, _batch):
+    for check in (_hardware, _division, _task, _metrics, _targets, _variant, _technique, _length, _precision, _batch):
         for message in check(spec, model, machine):
-            unsupported = check in (_hardware, _task, _variant, _technique)
+            unsupported = check in (_hardware, _division, _task, _variant, _technique)
             return Refusal(Reason.UNSUPPORTED if unsupported else Reason.INVALID_SPEC, message)
     return None
 
@@ -74,6 +78,21 @@ def _hardware(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> It
         yield "spec.distribution.strategy: fsdp needs GPUs; on a cpu set ddp, or deepspeed with zeroStage: 3"
     elif spec.distribution.strategy is Strategy.NONE and machine.device_counts[0] * machine.node_counts[0] > 1:
         yield "spec.distribution.strategy: none uses one device; set auto, or devicesPerNode: 1 and nodes: 1"
+
+
+def _division(spec: FineTuneJobSpec, _model: ModelShape, _machine: Machine) -> Iterator[str]:
+    """Look for quantized weights that shall lie in parts, which the trainer does not do."""
+    asked, method = spec.distribution, spec.technique.method
+    if method not in {Method.QLORA, Method.QDORA}:
+        return
+    plain = method.value.removeprefix("q")
+    if asked.strategy is Strategy.FSDP:
+        yield f"spec.distribution.strategy: fsdp cannot divide quantized weights; set ddp, or method: {plain}"
+    elif asked.zero_stage == PARAMETERS_STAGE:
+        yield f"spec.distribution.zeroStage: 3 cannot divide quantized weights; set 2, or method: {plain}"
+    elif asked.offload is not None and asked.offload.parameters is OffloadTarget.CPU:
+        path = "spec.distribution.offload.parameters"
+        yield f"{path}: takes ZeRO stage 3, which cannot divide quantized weights; set none, or method: {plain}"
 
 
 def _task(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Iterator[str]:
@@ -193,32 +212,17 @@ def _batch(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> Itera
         )
 
 
-def _as_config(name: str, given: Shape) -> dict[str, object]:
-    """Write the spec's numbers as a config.json would."""
-    config: dict[str, object] = {
-        "_name_or_path": name,
-        "model_type": given.architecture,
-        "hidden_size": given.hidden_size,
-        "num_hidden_layers": given.layers,
-        "num_attention_heads": given.attention_heads,
-        "num_key_value_heads": given.key_value_heads or given.attention_heads,
-        "intermediate_size": given.intermediate_size,
-        "vocab_size": given.vocabulary_size,
-        "tie_word_embeddings": given.tied_embeddings,
-        "max_position_embeddings": given.max_positions or UNLIMITED,
-    }
-    return config | ({"head_dim": given.head_dim} if given.head_dim else {})
-
-
-UNLIMITED = 1_048_576
-"""Positions of a model that says nothing: the longest that a job can ask for."""
-
-
-def _unknown_model(name: str) -> Refusal:
+def _unknown_model(spec: FineTuneJobSpec) -> Refusal:
+    name = spec.model.name
     like = catalog.nearest(name)
     hint = f"did you mean {' or '.join(like)}?" if like else "no name in it is like this one."
+    way_out = "Any other model works with its numbers in spec.model.shape"
+    if is_inspected(spec):
+        way_out = (
+            "The operator reads its config.json from the claim before it plans; to plan without a cluster, give that "
+            "file as --model-config, or write its numbers in spec.model.shape"
+        )
     return Refusal(
         Reason.UNKNOWN_MODEL,
-        f"spec.model.name: '{name}' is not in the catalog of {len(catalog.models())} models; {hint} "
-        "Any other model works with its numbers in spec.model.shape",
+        f"spec.model.name: '{name}' is not in the catalog of {len(catalog.models())} models; {hint} {way_out}",
     )

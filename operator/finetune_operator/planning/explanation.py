@@ -15,7 +15,7 @@ from finetune_operator.planning.catalog import Confidence, Technique
 from finetune_operator.planning.duration import Duration
 from finetune_operator.planning.memory.estimate import readable
 from finetune_operator.planning.memory.workload import ALONE
-from finetune_operator.planning.search.fitting import QUANTIZED, Fit, Question, of_size, predict, step
+from finetune_operator.planning.search.fitting import QUANTIZED, Fit, Question, of_size, predict, step, writing_bytes
 
 DAY_SECONDS = 86_400
 LONG_SECONDS = 7 * DAY_SECONDS
@@ -42,6 +42,8 @@ def choices(
     precision = hyperparameters.precision_reason(question.precision, question.machine, question.method)
     terms = ", ".join(f"{name} {readable(size)}" for name, size in found.estimate.terms)
     beside = "" if question.machine.is_cpu else f"; the pod asks for {readable(found.host_bytes)} beside the devices"
+    if (writing := writing_bytes(question, work)) > 0:
+        beside += f"; writing ONNX takes {readable(writing)} of the pod's memory when training is over"
     return (
         Choice("technique.method", question.method.value, _with(method_reason, _saved_by_method(found))),
         Choice("training.precision", question.precision.value, methods.ASKED if asked else precision),

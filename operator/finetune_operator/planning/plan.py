@@ -36,8 +36,10 @@ from finetune_operator.planning.search.fitting import (
     request_bytes,
     run,
     smallest,
+    step,
+    writing_bytes,
 )
-from finetune_operator.planning.search.ladder import Rung, ladder
+from finetune_operator.planning.search.ladder import Rung, aside, ladder
 
 RAN_OUT = "memory ran out with the method that was planned first"
 
@@ -78,6 +80,8 @@ class Plan:
     warnings: tuple[str, ...]
     ladder: tuple[str, ...]
     """What changes, step by step, if memory runs out in spite of the plan."""
+    change: str = ""
+    """What the last step down changed."""
 
     @property
     def devices(self) -> int:
@@ -87,7 +91,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """How far a plan gave way when memory ran out: rungs of its ladder taken, and raises of the pod's memory limit."""
+    """How far a plan gave way when memory ran out: the rung it stands on, and raises of the pod's memory limit.
+
+    Rungs are counted down the ladder and on through those beside it, which leave a checkpoint readable.
+    """
 
     rung: int = 0
     memory_raises: int = 0
@@ -119,7 +126,8 @@ def descend(spec: FineTuneJobSpec, profiles: Profiles, taken: Descent) -> Plan |
     if isinstance(found, Refusal):
         return found
     job, first_fit = found
-    rungs = ladder(first_fit)
+    down = ladder(first_fit)
+    rungs = (*down, *aside(first_fit))
     if taken.rung > len(rungs):
         return None
     fitted = _on(rungs[taken.rung - 1], first_fit) if taken.rung else first_fit
@@ -127,7 +135,9 @@ def descend(spec: FineTuneJobSpec, profiles: Profiles, taken: Descent) -> Plan |
     if limit is None:
         return None
     planned = _complete(job, replace(fitted, host_bytes=limit))
-    return replace(planned, ladder=tuple(rung.change for rung in rungs[taken.rung :]))
+    below = down if taken.rung <= len(down) else rungs
+    change = rungs[taken.rung - 1].change if taken.rung else ""
+    return replace(planned, ladder=tuple(rung.change for rung in below[taken.rung :]), change=change)
 
 
 def _on(rung: Rung, first_fit: Fit) -> Fit:
@@ -254,6 +264,11 @@ def _need(question: Question) -> str:
     need, limit = smallest(question).peak, machine.device_bytes
     if need <= limit:
         beside = needed_beside(question)
+        if request_bytes(writing_bytes(question, step(question))) == beside:
+            return (
+                f"could be trained, but writing it for ONNX Runtime takes {readable(beside)} of the pod's memory, "
+                f"which may have {readable(machine.host_bytes)}: leave onnx out of output.formats"
+            )
         return (
             f"fits on the devices, but its pod needs {readable(beside)} of the node's memory beside them and may have "
             f"{readable(machine.host_bytes)}"

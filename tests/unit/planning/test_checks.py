@@ -47,6 +47,33 @@ CONTRADICTIONS = {
         Reason.UNSUPPORTED,
         "none uses one device",
     ),
+    "quantized weights in parts": (
+        {
+            "hardware": {"accelerator": "nvidia-l4"},
+            "technique": {"method": "qdora"},
+            "distribution": {"strategy": "deepspeed", "zeroStage": 3},
+        },
+        Reason.UNSUPPORTED,
+        "zeroStage: 3 cannot divide quantized weights; set 2, or method: dora",
+    ),
+    "quantized weights in parts of PyTorch's": (
+        {
+            "hardware": {"accelerator": "nvidia-l4"},
+            "technique": {"method": "qlora"},
+            "distribution": {"strategy": "fsdp"},
+        },
+        Reason.UNSUPPORTED,
+        "fsdp cannot divide quantized weights; set ddp, or method: lora",
+    ),
+    "quantized weights that shall leave their device": (
+        {
+            "hardware": {"accelerator": "nvidia-l4"},
+            "technique": {"method": "qlora"},
+            "distribution": {"offload": {"optimizer": "cpu", "parameters": "cpu"}},
+        },
+        Reason.UNSUPPORTED,
+        "set none, or method: lora",
+    ),
     "an encoder that shall chat": ({"task": "chat"}, Reason.UNSUPPORTED, "is an encoder"),
     "an encoder-decoder that shall classify": ({"model": {"name": "t5-base"}}, Reason.UNSUPPORTED, "task translation"),
     "adapters on a matrix that is not there": (

@@ -371,3 +371,34 @@ def test_a_method_that_only_a_rung_brought_says_why():
 
 def test_what_cannot_be_planned_cannot_give_way():
     assert isinstance(descended(1, model={"name": "unheard-of"}), Refusal)
+
+
+ONNX = {"output": {"formats": ["adapter", "onnx"]}}
+LARGE = {"task": "chat", "model": {"name": "Qwen/Qwen2.5-0.5B"}, "training": {"batchSize": 1, "sequenceLength": 64}}
+
+
+def test_the_pod_has_room_for_writing_onnx_where_that_takes_more_than_training():
+    plain, written = planned(**LARGE), planned(**LARGE, **ONNX)
+    assert written.memory == plain.memory
+    assert written.memory_bytes > plain.memory_bytes
+    assert "writing ONNX takes" in choice(written, "memory").reason
+    assert "ONNX" not in choice(plain, "memory").reason
+
+
+def test_the_pod_needs_no_more_room_for_writing_onnx_where_training_takes_more():
+    classifying = {"training": {"batchSize": 32}}
+    assert planned(**classifying, **ONNX).memory_bytes == planned(**classifying).memory_bytes
+
+
+def test_beside_devices_there_is_room_for_writing_onnx():
+    large = chatting("nvidia-a100-80gb", "phi-3-medium")
+    written = planned(**large, **ONNX)
+    assert written.memory_bytes > planned(**large).memory_bytes
+
+
+def test_what_can_be_trained_but_not_written_is_refused_with_the_way_out():
+    tight = Profiles(cpu=CpuProfile(memory_bytes=planned(**LARGE).memory_bytes))
+    refused = plan(a_job(**LARGE, **ONNX), tight)
+    assert isinstance(refused, Refusal)
+    assert "writing it for ONNX Runtime takes" in refused.message
+    assert "leave onnx out of output.formats" in refused.message

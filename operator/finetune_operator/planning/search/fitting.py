@@ -11,16 +11,26 @@ from dataclasses import dataclass, replace
 
 from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec, Task
+from finetune_operator.api.v1alpha1.storage import OutputFormat
 from finetune_operator.api.v1alpha1.technique import Goal, Method, PeftType, Quantization, QuantizationType
 from finetune_operator.api.v1alpha1.training import Precision
 from finetune_operator.planning import hyperparameters
 from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.duration import Run, row_tokens, step_seconds
 from finetune_operator.planning.machines import Machine
-from finetune_operator.planning.memory import device, host, pod
+from finetune_operator.planning.memory import device, export, host, pod
 from finetune_operator.planning.memory.adapters import lora, peft
 from finetune_operator.planning.memory.estimate import MIB, MemoryEstimate
-from finetune_operator.planning.memory.workload import TRAINER, Adapter, Loss, Quantizer, Sharding, Stack, Workload
+from finetune_operator.planning.memory.workload import (
+    PARAMETERS_STAGE,
+    TRAINER,
+    Adapter,
+    Loss,
+    Quantizer,
+    Sharding,
+    Stack,
+    Workload,
+)
 
 AS_FAST = 1.03
 """Times within this factor count as equal: the prediction is no better."""
@@ -119,6 +129,11 @@ def can_checkpoint(spec: FineTuneJobSpec) -> bool:
     return spec.technique.peft is None or spec.technique.peft.type is not PeftType.PREFIX_TUNING
 
 
+def divides_quantized(method: Method, sharding: Sharding) -> bool:
+    """Whether quantized weights would lie in parts, which the trainer does not do."""
+    return method in QUANTIZED and sharding.stage == PARAMETERS_STAGE
+
+
 def smallest(question: Question) -> MemoryEstimate:
     """Return what the job needs at least in this way: with checkpointing, and one row at a time or all of them.
 
@@ -143,10 +158,22 @@ def predict(question: Question, work: Workload) -> MemoryEstimate:
 
 
 def pod_bytes(question: Question, work: Workload, predicted: MemoryEstimate) -> int:
-    """Return the memory that the pod asks for: on a CPU the process itself, else what runs beside the devices."""
-    if question.machine.is_cpu:
-        return request_bytes(predicted.peak)
-    return request_bytes(pod.beside_devices(question.shape, work, question.devices_per_node))
+    """Return the memory that the pod asks for: on a CPU the process itself, else what runs beside the devices.
+
+    Artifacts are written when training is over: the pod needs what takes more of the two.
+    """
+    beside = pod.beside_devices(question.shape, work, question.devices_per_node)
+    training = predicted.peak if question.machine.is_cpu else beside
+    return request_bytes(max(training, writing_bytes(question, work)))
+
+
+def writing_bytes(question: Question, work: Workload) -> int:
+    """Return the memory of the pod while a language model is written for ONNX Runtime; 0 where none is asked for."""
+    if OutputFormat.ONNX not in question.spec.output.formats:
+        return 0
+    builder = export.builder(question.shape, work)
+    processes = host.stack(work) if question.machine.is_cpu else question.devices_per_node * pod.PROCESS_BYTES
+    return builder + processes if builder else 0
 
 
 def _fits(machine: Machine, predicted: MemoryEstimate, needs: int) -> bool:

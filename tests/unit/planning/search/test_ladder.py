@@ -10,7 +10,7 @@ from finetune_operator.planning.machines import machines
 from finetune_operator.planning.memory.workload import TRAINER
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.planning.search.first import Job, first
-from finetune_operator.planning.search.ladder import ladder
+from finetune_operator.planning.search.ladder import aside, ladder, reshards
 
 
 def rungs(accelerator="nvidia-a100-80gb", model="phi-3-mini", **fields):
@@ -90,3 +90,54 @@ def test_lora_and_dora_step_down_to_their_quantized_forms():
     assert words().endswith("method qlora")
     quality = {"method": "auto", "goals": ["quality"], "lora": {"rank": 8}}
     assert words(technique=quality).endswith("method qdora")
+
+
+def beside(**fields) -> str:
+    return " / ".join(rung.change for rung in aside(rungs(**fields)[0]))
+
+
+STAY_READABLE = {
+    "nothing but quantization beside copies": ({"hardware": {"devicesPerNode": 2}}, "method qlora"),
+    "nothing beside copies of a method asked for": (
+        {"hardware": {"devicesPerNode": 2}, "technique": {"method": "lora"}},
+        "",
+    ),
+    "the optimizer's place at the same stage": (
+        {"hardware": {"devicesPerNode": 2}, "technique": {"method": "full"}},
+        "offload of the optimizer",
+    ),
+    "nothing where the ladder itself leaves checkpoints readable": (
+        {"hardware": {"devicesPerNode": 2}, "distribution": {"strategy": "deepspeed", "zeroStage": 2}},
+        "",
+    ),
+    "nothing on one device": ({}, ""),
+}
+
+
+@pytest.mark.parametrize(("fields", "want"), STAY_READABLE.values(), ids=STAY_READABLE)
+def test_beside_the_ladder_is_what_leaves_a_checkpoint_readable(fields, want):
+    found, _down = rungs(**fields)
+    assert beside(**fields) == want
+    assert not any(reshards(found.question.sharding, rung.question.sharding) for rung in aside(found))
+
+
+def test_steps_beside_the_ladder_go_on_from_its_last_rung_that_leaves_a_checkpoint_readable():
+    found, down = rungs(hardware={"devicesPerNode": 2})
+    (quantized,) = aside(found)
+    above = [rung for rung in down if not reshards(found.question.sharding, rung.question.sharding)]
+    assert quantized.predicted_bytes < above[-1].predicted_bytes
+    assert quantized.workload.micro_batch_size == above[-1].workload.micro_batch_size
+    assert quantized.workload.gradient_checkpointing
+
+
+def test_a_stage_that_alone_would_not_help_is_told_with_what_helps():
+    said = words(accelerator="nvidia-a100-40gb", hardware={"devicesPerNode": 2}, technique={"method": "full"})
+    assert said.endswith("ZeRO stage 3, offload of the optimizer / offload of parameters")
+
+
+def test_quantized_weights_are_not_divided():
+    _found, down = rungs(hardware={"devicesPerNode": 2})
+    assert "ZeRO stage 3" in [rung.change for rung in down]
+    assert all(rung.question.sharding.stage < 3 for rung in down if rung.change.startswith("method"))
+    whole = {"hardware": {"devicesPerNode": 2}, "distribution": {"strategy": "deepspeed", "zeroStage": 3}}
+    assert "method" not in words(**whole)

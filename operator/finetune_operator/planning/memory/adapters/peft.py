@@ -110,7 +110,7 @@ def _blocks(options: Options, size: tuple[str, int], count: str) -> Callable[[fl
     """Tell the width of a block from the width of a matrix: said by its size, or by how many there are."""
     many = _number(options, count, 0)
     given = _number(options, *size)
-    return lambda width: width / many if many and size[0] not in options else given
+    return lambda width: max(width / many, 1.0) if many and size[0] not in options else given
 
 
 def _boft(shape: ModelShape, chosen: Targets, options: Options) -> Adapter:

@@ -154,3 +154,7 @@ def test_values_that_do_not_learn_still_lie_on_the_device():
     work = a_workload_of(LLAMA, Method.PEFT, adapter=adapter)
     held = dict(device.estimate(LLAMA, work).terms)["adapter"]
     assert held == 4 * (adapter.parameters + adapter.frozen_values) > 4 * adapter.parameters + 10**8
+
+
+def test_more_blocks_than_inputs_learn_nothing_and_no_less():
+    assert peft(catalog.find("tiny-phi3"), PeftType.OFT, {"r": 256}).parameters >= 0
