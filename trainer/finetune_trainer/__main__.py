@@ -1,6 +1,7 @@
 """The recipe: one attempt at one job, readable from top to bottom.
 
     python -m finetune_trainer [run.json]
+    python -m finetune_trainer inspect [run.json]
 
 Torch and the libraries on it are imported where they are first needed, so that a bad data set fails in seconds.
 
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from finetune_trainer import inspection
 from finetune_trainer.contract import TrainerPhase
 from finetune_trainer.distributed import launch
 from finetune_trainer.process import environment
@@ -23,6 +25,9 @@ RUN_FILE = Path("/etc/finetune/run.json")
 
 def main() -> None:
     """Carry out the run file named on the command line, else the one that the operator mounts."""
+    if sys.argv[1:2] == [inspection.VERB]:
+        inspection.main(sys.argv[2:])
+        sys.exit()
     run_file = Path(sys.argv[1]) if len(sys.argv) > 1 else RUN_FILE
     if seats := launch.seats_to_fill(run_file):
         sys.exit(launch.launch(seats))
@@ -47,6 +52,7 @@ def fine_tune(attempt: Attempt) -> None:
     journal.enter(TrainerPhase.LOADING_MODEL)
     environment.hide(objectives.unused_libraries(run, objective))
     from finetune_trainer.adapters import registry as adapters
+    from finetune_trainer.data import prepared
     from finetune_trainer.distributed import gathering
     from finetune_trainer.export import artifacts, formats
     from finetune_trainer.models import loading
@@ -75,6 +81,7 @@ def fine_tune(attempt: Attempt) -> None:
     gathering.gather(trainer, run, world=attempt.world, rebuild=lambda: load()[1])
     if attempt.world.is_first:
         artifacts.export(trainer, base.tokenizer, attempt)
+        prepared.forget(run)
 
 
 if __name__ == "__main__":

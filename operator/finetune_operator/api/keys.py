@@ -26,6 +26,10 @@ ANNOTATION_MEMORY_RAISES: Final = f"{GROUP}/memory-raises"
 ANNOTATION_CHANGE: Final = f"{GROUP}/change"
 """On the Job of an attempt: what its plan gave way to, so that a lost status can be told again from the Jobs."""
 
+JOBSET: Final = "JobSet"
+JOBSET_VERSION: Final = "jobset.x-k8s.io/v1alpha2"
+"""What an attempt on several nodes may be instead of a Job."""
+
 LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """Kueue's label of a Job that it admits."""
 

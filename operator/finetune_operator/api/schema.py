@@ -67,7 +67,7 @@ def crd() -> JsonObject:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(FineTuneJobSpec, "spec"),
-            "status": structural(FineTuneJobStatus, "status"),
+            "status": _in_parts(structural(FineTuneJobStatus, "status")),
         },
         RULES: [dict(one) for one in OF_THE_WHOLE],
     }
@@ -108,6 +108,17 @@ def structural(model: type[BaseModel], path: str) -> JsonObject:
     """Return a model's schema in the structural form that a CRD asks for: no references, no unions, no titles."""
     schema = model.model_json_schema(by_alias=True)
     return _inline(schema, schema.get("$defs", {}), path)
+
+
+def _in_parts(status: JsonObject) -> JsonObject:
+    """Make each object in a status one field to the API server, which else keeps account of every leaf.
+
+    One manager writes them all. Conditions stay a list by type, as everywhere in Kubernetes.
+    """
+    for part in status["properties"].values():
+        if part.get("type") == "object":
+            part["x-kubernetes-map-type"] = "atomic"
+    return status
 
 
 def _inline(node: JsonObject, definitions: JsonObject, path: str) -> JsonObject:

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 from finetune_trainer.contract import PROGRESS_PORT
 
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.manifests import remote, rendezvous, volumes
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.labels import Manifest
-from finetune_operator.planning.profiles import HardwareProfile
+from finetune_operator.planning.profiles import HardwareProfile, Profiles
 
 CONTAINER = "trainer"
+INSPECT = "inspect"
+"""The word by which the image's entrypoint reads a config.json instead of training."""
+
 USER = 1000
 """uid, gid and fsGroup of the trainer; its image needs none in particular."""
 
 SHARED_MEMORY, SHARED_MEMORY_GIB = "/dev/shm", 1  # noqa: S108 - an emptyDir of the pod's own
 """Where NCCL's processes of a node share buffers, and GiB of it for each device, which count as the pod's memory."""
+
+
+INSPECTION_RESOURCES: Manifest = {
+    "requests": {"cpu": "50m", "memory": "64Mi"},
+    "limits": {"cpu": "1", "memory": "128Mi"},
+}
+"""What reading a file needs: Python without a library takes a quarter of it."""
 
 
 def pod_spec(attempt: Attempt) -> Manifest:
@@ -28,14 +39,52 @@ def pod_spec(attempt: Attempt) -> Manifest:
         *remote.mounts(attempt.spec),
         *_shared_memory(attempt),
     )
-    trainer = attempt.profiles.trainer
-    priority = attempt.spec.priority_class_name
+    container = {
+        **_container(_image(attempt, _profile(attempt)), attempt.profiles, mounts),
+        "args": [f"{volumes.RUN_MOUNT}/{volumes.RUN_FILE}"],
+        "env": [
+            *_homes(),
+            *remote.environment(attempt.spec),
+            *rendezvous.environment(attempt),
+        ],
+        "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}, *rendezvous.ports(attempt)],
+        "resources": _resources(attempt),
+    }
+    return {
+        **_pod(attempt.spec, attempt.profiles, _profile(attempt)),
+        **rendezvous.pod_fields(attempt),
+        "containers": [container],
+        "volumes": [mount.volume for mount in mounts],
+    }
+
+
+def inspection_pod_spec(spec: FineTuneJobSpec, profiles: Profiles) -> Manifest:
+    """Return the spec of the pod that reads a model's config.json: where training pods will run, and no devices.
+
+    It has the administrator's image: the job's own has not been checked, since that takes a plan.
+    """
+    mounts = volumes.inspection_mounts(spec)
+    container = {
+        **_container(profiles.trainer.image, profiles, mounts),
+        "args": [INSPECT, f"{volumes.RUN_MOUNT}/{volumes.RUN_FILE}"],
+        "env": _homes(),
+        "resources": INSPECTION_RESOURCES,
+    }
+    return {
+        **_pod(spec, profiles, profiles.hardware.get(spec.hardware.profile or "")),
+        "containers": [container],
+        "volumes": [mount.volume for mount in mounts],
+    }
+
+
+def _pod(spec: FineTuneJobSpec, profiles: Profiles, profile: HardwareProfile | None) -> Manifest:
+    """Return what all pods have: no privilege, no token, and the administrator's place for them."""
+    trainer, priority = profiles.trainer, spec.priority_class_name
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        **rendezvous.pod_fields(attempt),
-        **_placement(_profile(attempt)),
+        **_placement(profile),
         **({"priorityClassName": priority} if priority else {}),
         "terminationGracePeriodSeconds": trainer.termination_grace_period_seconds,
         "securityContext": {
@@ -47,8 +96,6 @@ def pod_spec(attempt: Attempt) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         **({"imagePullSecrets": [{"name": name} for name in names]} if (names := trainer.image_pull_secrets) else {}),
-        "containers": [_container(attempt, mounts)],
-        "volumes": [mount.volume for mount in mounts],
     }
 
 
@@ -95,26 +142,29 @@ def _shared_memory(attempt: Attempt) -> tuple[volumes.Mount, ...]:
     return (volumes.Mount("shared-memory", memory, SHARED_MEMORY, SHARED_MEMORY, False),)
 
 
-def _container(attempt: Attempt, mounts: tuple[volumes.Mount, ...]) -> Manifest:
+def _resources(attempt: Attempt) -> Manifest:
     profiles, profile = attempt.profiles, _profile(attempt)
     memory = str(attempt.plan.memory_bytes)
     own = profile.cpus if profile else None
     cpus = f"{own:g}" if own else profiles.cpu.request
     limit = None if own else profiles.cpu.limit  # that of other hardware could be less than what is asked for
     limits = {"memory": memory, **({"cpu": limit} if limit else {}), **_devices(attempt, profile)}
+    return {"requests": {"cpu": cpus, "memory": memory}, "limits": limits}
+
+
+def _homes() -> list[Manifest]:
+    return [
+        {"name": "HOME", "value": volumes.SCRATCH_MOUNT},
+        {"name": "HF_HOME", "value": f"{volumes.SCRATCH_MOUNT}/huggingface"},
+    ]
+
+
+def _container(image: str, profiles: Profiles, mounts: tuple[volumes.Mount, ...]) -> Manifest:
+    """Return what all containers have."""
     return {
         "name": CONTAINER,
-        "image": _image(attempt, profile),
+        "image": image,
         "imagePullPolicy": profiles.trainer.image_pull_policy,
-        "args": [f"{volumes.RUN_MOUNT}/{volumes.RUN_FILE}"],
-        "env": [
-            {"name": "HOME", "value": volumes.SCRATCH_MOUNT},
-            {"name": "HF_HOME", "value": f"{volumes.SCRATCH_MOUNT}/huggingface"},
-            *remote.environment(attempt.spec),
-            *rendezvous.environment(attempt),
-        ],
-        "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}, *rendezvous.ports(attempt)],
-        "resources": {"requests": {"cpu": cpus, "memory": memory}, "limits": limits},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

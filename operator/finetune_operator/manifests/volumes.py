@@ -73,6 +73,12 @@ def mounts(key: JobKey, spec: FineTuneJobSpec, *, adapter: ClaimPath | None = No
     )
 
 
+def inspection_mounts(spec: FineTuneJobSpec) -> tuple[Mount, ...]:
+    """Return every mount of the pod that reads a model's config.json."""
+    scratch = Mount("scratch", {"emptyDir": {}}, SCRATCH_MOUNT, SCRATCH_MOUNT, False)
+    return (_run(), scratch, *((mount,) if (mount := model(spec)) else ()))
+
+
 def _run() -> Mount:
     """Return the mount of the run: an annotation of the pod, as a file."""
     where = {"path": RUN_FILE, "fieldRef": {"fieldPath": f"metadata.annotations['{keys.ANNOTATION_RUN}']"}}

@@ -5,6 +5,7 @@ Not here: reading the administrator's file (`runtime.config`), what an accelerat
 
 from __future__ import annotations
 
+import enum
 import typing
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -44,6 +45,17 @@ class CpuProfile(ApiModel):
     bf16: bool = Field(default=False, description="bf16 is worth using on these processors. Default: false.")
 
 
+class MultiNode(enum.StrEnum):
+    """What runs an attempt on several nodes."""
+
+    JOBS = "jobs"
+    """An Indexed Job and a headless Service."""
+    JOBSET = "jobset"
+    """A JobSet, which has both."""
+    AUTO = "auto"
+    """A JobSet where the cluster has them when the operator starts, else as jobs."""
+
+
 class TrainerProfile(ApiModel):
     """How training pods are made."""
 
@@ -61,6 +73,12 @@ class TrainerProfile(ApiModel):
         "no volume), so that none holds devices for ever. 0: never. Default: 3600.",
         ge=0,
         le=31_536_000,
+    )
+    multi_node: MultiNode = Field(
+        default=MultiNode.JOBS,
+        description="multiNode training as which objects: `jobs` are an Indexed Job and a Service, `jobset` is a "
+        "JobSet (https://jobset.sigs.k8s.io), `auto` a JobSet where its CRD is there when the operator starts. "
+        "Default: jobs.",
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from finetune_trainer.contract import ExitReport
 
+from finetune_operator.api.v1alpha1.pretrained import ModelNumbers
 from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.status import AttemptStatus
 from finetune_operator.manifests.labels import Manifest
@@ -60,6 +61,7 @@ class State(enum.StrEnum):
     """Where a job stands."""
 
     REFUSED = "refused"
+    INSPECTING = "inspecting"
     WAITING = "waiting"
     CREATING = "creating"
     QUEUED = "queued"
@@ -99,6 +101,8 @@ class Decision:
     """Every attempt so far, as it is to be remembered."""
     begun: AttemptStatus | None = None
     """The attempt that the actions begin; to be remembered only if they succeed."""
+    shape: ModelNumbers | None = None
+    """The model's numbers, where they were read from its config.json; to be remembered."""
 
 
 @dataclass(frozen=True, slots=True)

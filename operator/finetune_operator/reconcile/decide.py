@@ -11,7 +11,7 @@ from finetune_operator.api.v1alpha1.reasons import ConditionType, Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 from finetune_operator.planning.plan import Plan, descend
-from finetune_operator.reconcile import deadline, expiry
+from finetune_operator.reconcile import deadline, expiry, inspection
 from finetune_operator.reconcile.actions import Decision, State, Verdict
 from finetune_operator.reconcile.attempts import beginning, oom, retry, stopping, underway
 from finetune_operator.reconcile.attempts.history import Attempts, history, last_report, reason_of
@@ -26,16 +26,19 @@ def decide(seen: Snapshot) -> Decision:
 
     # It ended in an earlier pass: an end never changes.
     if finished(seen.previous):
-        return expiry.after_end(seen)
+        return inspection.tidied(seen, expiry.after_end(seen))
 
-    # It lives: what is to be remembered of its attempts and its plan goes with whatever is decided.
-    attempts = history(seen)
+    # It lives: what is to be remembered of its attempts, its model and its plan goes with whatever is decided.
+    attempts, shape = history(seen), inspection.shape(seen)
+    seen = inspection.completed(seen, shape)
     decision = _living(seen, attempts)
-    return replace(
+    remembering = replace(
         decision,
         attempts=decision.attempts or attempts,
         plan=decision.plan or _forgotten_plan(seen, attempts),
+        shape=shape,
     )
+    return inspection.tidied(seen, remembering)
 
 
 def finished(status: FineTuneJobStatus) -> bool:
@@ -73,6 +76,10 @@ def _living(seen: Snapshot, attempts: Attempts) -> Decision:
     if on_its_way:
         return underway.follow(seen, attempts)
 
+    # Nobody knows the model's numbers: without them there is no plan.
+    if inspection.pending(seen):
+        return inspection.follow(seen, spec, attempts)
+
     # An attempt has ended without a result: enough, or again.
     if attempts:
         return _after(seen, spec, attempts)
@@ -105,7 +112,7 @@ def _overdue(seen: Snapshot, spec: FineTuneJobSpec) -> Decision:
 
 
 def _suspended(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts) -> Decision:
-    if not attempts:
+    if not attempts and not inspection.pending(seen):
         plan = beginning.planned(seen, spec, oom.descent_of(None))
         if isinstance(plan, Verdict):
             return beginning.begin(seen, spec, attempts)  # which refuses it

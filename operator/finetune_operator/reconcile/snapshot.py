@@ -71,7 +71,7 @@ class PodFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """The batch/v1 Job of an attempt. `finished_at` is set once it is complete or failed."""
+    """What runs an attempt: a batch/v1 Job, or a JobSet. `finished_at` is set once it is complete or failed."""
 
     name: str
     uid: str
@@ -93,6 +93,15 @@ class Workload:
     rung: int
     memory_raises: int
     change: str | None
+    kind: str = "Job"
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What reads the model's config.json: its Job, None where that is gone, and its pods, ended ones that went too."""
+
+    workload: Workload | None = None
+    pods: tuple[PodFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,8 @@ class Snapshot:
     """The Jobs of all attempts, oldest first."""
     pods: tuple[PodFacts, ...] = ()
     """The pods of all attempts; also ended ones that are gone, as far as they are remembered."""
+    inspection: Inspection = Inspection()
+    """What reads the model's config.json before the first attempt. It is no attempt, and nobody counts it as one."""
     listed: bool = False
     """Whether Jobs and pods were read from the API server for this very snapshot: what is not among them is gone."""
     progress: Progress | None = None

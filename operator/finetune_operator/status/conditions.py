@@ -8,6 +8,7 @@ from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import ConditionType, Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import CheckpointStatus, Condition
+from finetune_operator.reconcile import inspection
 from finetune_operator.reconcile.actions import Result, State, Verdict
 from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.reconcile.startup import QUOTA
@@ -36,7 +37,7 @@ def conditions(
 ) -> tuple[Condition, ...]:
     """Return every condition, each with the time at which its status changed last."""
     observed = (
-        accepted(verdict),
+        accepted(seen, verdict),
         *admitted(seen, verdict),
         running(verdict, result),
         suspended(verdict, checkpoint),
@@ -49,10 +50,13 @@ def conditions(
     return tuple(_timed(seen, one) for one in observed)
 
 
-def accepted(verdict: Verdict) -> Observation:
-    """Whether the spec is resolved to a plan."""
+def accepted(seen: Snapshot, verdict: Verdict) -> Observation:
+    """Whether the spec is resolved to a plan; unknown while the model's own numbers are."""
     if verdict.state is State.REFUSED:
         return Observation(ConditionType.ACCEPTED, "False", verdict.reason, verdict.message)
+    if inspection.pending(seen):
+        words = "there is no plan before the model's config.json is read"
+        return Observation(ConditionType.ACCEPTED, "Unknown", verdict.reason, words)
     return Observation(ConditionType.ACCEPTED, "True", Reason.PLANNED, "the plan is in status.plan")
 
 
@@ -69,9 +73,12 @@ def admitted(seen: Snapshot, verdict: Verdict) -> tuple[Observation, ...]:
     before = next((one for one in seen.previous.conditions if one.type == ConditionType.ADMITTED), None)
     evicted = before is not None and (before.status == "True" or before.reason == Reason.EVICTED)
     if workload is not None and workload.suspended and evicted:
-        words = workload.suspended_message or "the queue took its place back"
+        words = (
+            seen.trouble.message if seen.trouble else workload.suspended_message
+        ) or "the queue took its place back"
         return (Observation(ConditionType.ADMITTED, "False", Reason.EVICTED, words),)
-    return (Observation(ConditionType.ADMITTED, "False", Reason.QUEUED, f"waits for a place in queue '{queue}'"),)
+    words = verdict.message if verdict.state is State.QUEUED else f"waits for a place in queue '{queue}'"
+    return (Observation(ConditionType.ADMITTED, "False", Reason.QUEUED, words),)
 
 
 def running(verdict: Verdict, result: Result) -> Observation:

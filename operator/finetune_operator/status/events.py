@@ -10,7 +10,7 @@ from finetune_operator.api.v1alpha1.status import FineTuneJobStatus, PlanStatus
 from finetune_operator.reconcile.actions import Event
 
 _UNEASY = frozenset({Phase.PENDING, Phase.RESTARTING})
-_QUIET = frozenset({Reason.CREATED, Reason.RESUMED})
+_QUIET = frozenset({Reason.CREATED, Reason.INSPECTING, Reason.RESUMED})
 
 
 def events(old: FineTuneJobStatus, new: FineTuneJobStatus) -> tuple[Event, ...]:

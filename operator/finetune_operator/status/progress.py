@@ -8,6 +8,7 @@ from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import CheckpointStatus, ProgressStatus
 from finetune_operator.reconcile.actions import State, Verdict
+from finetune_operator.reconcile.attempts.history import last_report
 from finetune_operator.reconcile.snapshot import InvalidSpec, Snapshot
 
 COMPLETE = 100
@@ -15,7 +16,8 @@ COMPLETE = 100
 
 def progress(seen: Snapshot, verdict: Verdict) -> ProgressStatus | None:
     """Return the progress to show."""
-    known = _live(seen.progress) if seen.progress else seen.previous.progress
+    live = _latest(seen)
+    known = _live(live) if live else seen.previous.progress
     report = verdict.report
     if report is None or report.total_steps is None:
         return known
@@ -38,15 +40,24 @@ def progress(seen: Snapshot, verdict: Verdict) -> ProgressStatus | None:
 
 def checkpoint(seen: Snapshot, report: ExitReport | None) -> CheckpointStatus | None:
     """Return the newest checkpoint known."""
+    report = report or last_report(seen)
     step = report.checkpoint_step if report else None
-    if step is None and seen.progress:
-        step = seen.progress.checkpoint_step
+    if step is None and (live := _latest(seen)) is not None:
+        step = live.checkpoint_step
     before = seen.previous.checkpoint
     if step is None or (before is not None and before.step == step):
         return before
     ended = seen.pod.ending if seen.pod else None
     moment = ended.finished_at if report and ended and ended.finished_at else seen.now
     return CheckpointStatus(step=step, time=timestamps.write(moment), resumable=not ephemeral(seen.spec))
+
+
+def _latest(seen: Snapshot) -> Progress | None:
+    """Return the trainer's live word, unless it left a later one: in its pod, or in what was told of its attempt."""
+    said, pod = seen.progress, seen.pod
+    if said is None or any(one.number == said.attempt and one.end_time for one in seen.previous.attempts):
+        return None
+    return None if pod is not None and pod.attempt == said.attempt and last_report(seen) is not None else said
 
 
 def _live(said: Progress) -> ProgressStatus:

@@ -32,6 +32,7 @@ def render(seen: Snapshot, decision: Decision, result: Result) -> FineTuneJobSta
         start_time=_start_time(seen, attempts),
         completion_time=_completion_time(seen, verdict, attempts),
         plan=plan,
+        model_shape=decision.shape or seen.previous.model_shape,
         progress=now,
         checkpoint=checkpoint,
         attempts=attempts,

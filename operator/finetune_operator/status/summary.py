@@ -12,6 +12,7 @@ DAY = 86400
 
 PHASES = {
     State.REFUSED: Phase.FAILED,
+    State.INSPECTING: Phase.PENDING,
     State.WAITING: Phase.PENDING,
     State.CREATING: Phase.PENDING,
     State.QUEUED: Phase.QUEUED,

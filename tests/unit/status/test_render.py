@@ -23,7 +23,7 @@ from finetune_operator.api.v1alpha1.reasons import Phase
 from finetune_operator.manifests import names
 from finetune_operator.manifests.volumes import Required
 from finetune_operator.reconcile.actions import Refused, Result
-from finetune_operator.reconcile.snapshot import Missing
+from finetune_operator.reconcile.snapshot import Missing, Trouble
 from finetune_trainer.contract import Artifact, ExitCode, FailureReason, Outcome
 
 RUNNING = {"workload": a_workload(), "pod": a_pod(running=True)}
@@ -237,6 +237,22 @@ def test_admission_eviction_and_readmission_are_mirrored():
     assert condition(still, "Admitted").reason == "Evicted"
     back = status_of(seen(QUEUED, previous=still, **RUNNING))
     assert condition(back, "Admitted").status == "True"
+
+
+def test_what_an_evicted_trainer_saved_in_the_end_is_known_while_it_waits():
+    runs = status_of(seen(QUEUED, **RUNNING, progress=at_step(42, checkpoint_step=40, eta_seconds=75)))
+    saved = ended(ExitCode.SUSPENDED, report=a_report(outcome=Outcome.SUSPENDED, step=47, checkpoint_step=47))
+    waits = status_of(seen(QUEUED, previous=runs, workload=HELD, pod=saved, progress=at_step(42, checkpoint_step=40)))
+    assert (waits.phase, waits.checkpoint.step, waits.progress.step) == (Phase.QUEUED, 47, 47)
+    assert (waits.columns.step, waits.columns.eta) == ("47/100", "")
+
+
+def test_what_a_queue_says_is_in_the_condition():
+    full, taken = Trouble("Pending", "no room for cpu"), Trouble("Preempted", "somebody was more important")
+    waits = status_of(seen(QUEUED, workload=HELD, trouble=full))
+    assert condition(waits, "Admitted").message == waits.message == "waits for a place in queue 'team': no room for cpu"
+    evicted = status_of(seen(QUEUED, previous=status_of(seen(QUEUED, **RUNNING)), workload=HELD, trouble=taken))
+    assert condition(evicted, "Admitted").message == "somebody was more important"
 
 
 def test_a_job_that_has_ended_or_rests_holds_no_place_in_a_queue():

@@ -10,6 +10,12 @@ from finetune_trainer.contract.documents import (
     from_json,
     to_json,
 )
+from finetune_trainer.contract.inspection import (
+    MODEL_CONFIG,
+    MODEL_CONFIG_KEYS,
+    InspectionReport,
+    InspectionRun,
+)
 from finetune_trainer.contract.metrics import (
     TRAINER_METRICS,
     Kind,
@@ -57,6 +63,8 @@ from finetune_trainer.contract.word import (
 
 __all__ = [
     "EXIT_CODES",
+    "MODEL_CONFIG",
+    "MODEL_CONFIG_KEYS",
     "PROGRESS_PORT",
     "SCHEMA_VERSION",
     "TERMINATION_MESSAGE_LIMIT",
@@ -75,6 +83,8 @@ __all__ = [
     "FailureReason",
     "HttpsSource",
     "HubSource",
+    "InspectionReport",
+    "InspectionRun",
     "JobIdentity",
     "Kind",
     "Label",

@@ -12,6 +12,7 @@ import json
 import types
 import typing
 
+from finetune_trainer.contract.inspection import InspectionReport, InspectionRun
 from finetune_trainer.contract.run import SCHEMA_VERSION, TrainerRun
 from finetune_trainer.contract.word import ExitReport, Progress
 
@@ -20,7 +21,7 @@ class ContractError(ValueError):
     """A document does not follow the contract. The message starts with the path of the wrong key."""
 
 
-Document = TrainerRun | Progress | ExitReport
+Document = TrainerRun | Progress | ExitReport | InspectionRun | InspectionReport
 T = typing.TypeVar("T")
 
 

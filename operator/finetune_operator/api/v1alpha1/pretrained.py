@@ -5,27 +5,16 @@ Not here: the catalog (`planning.catalog`), where the files lie (`sources`).
 
 from __future__ import annotations
 
+import typing
+
 from pydantic import ConfigDict, Field
 
 from finetune_operator.api.v1alpha1.model import PATH, ApiModel, maybe, rule, rules, text
 from finetune_operator.api.v1alpha1.sources import OBJECT_NAME, REPOSITORY, REVISION, ModelSource, SecretKey
 
 
-class Shape(ApiModel):
+class ModelNumbers(ApiModel):
     """The numbers of a model's config.json from which memory and time are computed."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!has(self.keyValueHeads) || self.attentionHeads % self.keyValueHeads == 0",
-                f"{PATH}.keyValueHeads: must divide attentionHeads; copy num_key_value_heads from config.json",
-            ),
-            rule(
-                "has(self.headDim) || self.hiddenSize % self.attentionHeads == 0",
-                f"{PATH}.headDim: attentionHeads does not divide hiddenSize; set headDim as config.json has it",
-            ),
-        )
-    )
 
     architecture: str = text(
         "architecture by transformers' name: `model_type` of config.json, such as `llama`, `phi3` or `bert`.",
@@ -63,6 +52,54 @@ class Shape(ApiModel):
         ge=1,
         le=1_073_741_824,
     )
+    decoder_layers: int | None = Field(
+        default=None,
+        description="decoderLayers of an encoder-decoder (num_decoder_layers). Unset: as many as layers.",
+        ge=1,
+        le=10_000,
+    )
+    gated: bool | None = Field(
+        default=None,
+        description="gated: the MLP has a gate beside its first matrix (feed_forward_proj of a T5). "
+        "Unset: as the architecture has it.",
+    )
+    biases: typing.Literal["none", "attention-in", "all"] | None = Field(
+        default=None,
+        description="biases of the matrices (attention_bias, bias). Unset: as the architecture has them.",
+    )
+    norms_per_layer: int | None = Field(
+        default=None, description="normsPerLayer of the model. Unset: as the architecture has them.", ge=1, le=64
+    )
+    learned_positions: int | None = Field(
+        default=None,
+        description="learnedPositions: rows of the learned tables of positions and token types together. "
+        "Unset: as the architecture has them.",
+        ge=0,
+        le=1_073_741_824,
+    )
+    sliding_window: int | None = Field(
+        default=None,
+        description="slidingWindow: tokens that attention reaches back (sliding_window). Unset: all.",
+        ge=1,
+        le=1_073_741_824,
+    )
+
+
+class Shape(ModelNumbers):
+    """A model's numbers as the user gives them: copied from its config.json."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.keyValueHeads) || self.attentionHeads % self.keyValueHeads == 0",
+                f"{PATH}.keyValueHeads: must divide attentionHeads; copy num_key_value_heads from config.json",
+            ),
+            rule(
+                "has(self.headDim) || self.hiddenSize % self.attentionHeads == 0",
+                f"{PATH}.headDim: attentionHeads does not divide hiddenSize; set headDim as config.json has it",
+            ),
+        )
+    )
 
 
 class Model(ApiModel):
@@ -83,7 +120,7 @@ class Model(ApiModel):
 
     name: str = text(
         "name of the base model: a key of the catalog or a hub id such as `microsoft/Phi-3-mini-4k-instruct`. "
-        "The plan takes the model's shape from it.",
+        "The plan takes the model's shape from it, of a model outside the catalog from `shape` or its config.json.",
         limit=200,
         pattern=REPOSITORY,
     )
@@ -106,5 +143,6 @@ class Model(ApiModel):
     )
     shape: Shape | None = Field(
         default=None,
-        description="shape of a model that the catalog does not have. Unset: the catalog's, found by `name`.",
+        description="shape of a model that the catalog does not have. Unset: the catalog's, found by `name`; of "
+        "another model on a claim it is read from the config.json beside its files.",
     )

@@ -49,6 +49,9 @@ class Reason(enum.StrEnum):
     DOES_NOT_FIT = "DoesNotFit"
     UNSUPPORTED = "Unsupported"
     UNKNOWN_HARDWARE = "UnknownHardware"
+    INSPECTING = "Inspecting"
+    MODEL_CONFIG_MISSING = "ModelConfigMissing"
+    MODEL_CONFIG_INVALID = "ModelConfigInvalid"
     # on the way to Running
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
@@ -109,6 +112,8 @@ USER_ERRORS = frozenset(
         Reason.DOES_NOT_FIT,
         Reason.UNSUPPORTED,
         Reason.UNKNOWN_HARDWARE,
+        Reason.MODEL_CONFIG_MISSING,
+        Reason.MODEL_CONFIG_INVALID,
         Reason.DATA_INVALID,
         Reason.MODEL_NOT_FOUND,
         Reason.AUTH_FAILED,

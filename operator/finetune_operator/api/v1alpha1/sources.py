@@ -134,7 +134,8 @@ class DatasetSource(ApiModel):
 
     claim: ClaimPath | None = Field(
         default=None,
-        description="claim reads a file, or all data files of a folder, from a claim: JSON Lines or CSV, also gzipped.",
+        description="claim reads a file, or all data files of a folder, from a claim: JSON Lines or CSV, also "
+        "gzipped, or Parquet.",
     )
     config_map: ConfigMapKey | None = Field(
         default=None, description="configMap reads one key of a ConfigMap; good for small sets up to 1 MiB."

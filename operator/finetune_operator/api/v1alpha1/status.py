@@ -10,6 +10,7 @@ import typing
 from pydantic import ConfigDict, Field
 
 from finetune_operator.api.v1alpha1.model import ApiModel
+from finetune_operator.api.v1alpha1.pretrained import ModelNumbers
 from finetune_operator.api.v1alpha1.reasons import Phase
 
 Timestamp = typing.Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -113,6 +114,9 @@ class AttemptStatus(ApiModel):
     reason: str | None = Field(default=None, description="reason it ended, or is being ended.")
     message: str | None = Field(default=None, description="message of its end.")
     resumed_from_step: int | None = Field(default=None, description="resumedFromStep is set if it resumed.")
+    checkpoint_step: int | None = Field(
+        default=None, description="checkpointStep of the newest checkpoint that was known when it ended."
+    )
     change: str | None = Field(default=None, description="change of the plan since the attempt before.")
     rung: int = Field(default=0, description="rung of the plan's ladder it stands on; 0 is the plan as it was made.")
     memory_raises: int = Field(default=0, description="memoryRaises: how often the pod's memory limit was raised.")
@@ -175,6 +179,11 @@ class FineTuneJobStatus(ApiModel):
     start_time: Timestamp | None = Field(default=None, description="startTime of the first pod.")
     completion_time: Timestamp | None = Field(default=None, description="completionTime of the job, however it ended.")
     plan: PlanStatus | None = Field(default=None, description="plan the job runs by.")
+    model_shape: ModelNumbers | None = Field(
+        default=None,
+        description="modelShape as it was read from config.json on the model's claim, where neither the catalog nor "
+        "`spec.model.shape` has it. Every plan of the job is made from it.",
+    )
     progress: ProgressStatus | None = Field(default=None, description="progress of training.")
     checkpoint: CheckpointStatus | None = Field(default=None, description="checkpoint saved last.")
     attempts: tuple[AttemptStatus, ...] = Field(default=(), description="attempts so far, oldest first.")

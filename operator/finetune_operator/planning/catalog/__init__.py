@@ -12,7 +12,7 @@ from finetune_operator.planning.catalog.accelerators import (
     find_accelerator,
     nearest_accelerators,
 )
-from finetune_operator.planning.catalog.hf_config import CatalogError, from_config
+from finetune_operator.planning.catalog.hf_config import CatalogError, from_config, has_experts
 from finetune_operator.planning.catalog.instances import (
     Instance,
     Provider,
@@ -24,6 +24,7 @@ from finetune_operator.planning.catalog.instances import (
 )
 from finetune_operator.planning.catalog.layouts import Group, Layout, Linear
 from finetune_operator.planning.catalog.models import find, models, nearest
+from finetune_operator.planning.catalog.numbers import described, read_shape
 from finetune_operator.planning.catalog.peft_options import peft_options
 from finetune_operator.planning.catalog.shape import Biases, ModelKind, ModelShape, Norm
 from finetune_operator.planning.catalog.techniques import (
@@ -60,10 +61,12 @@ __all__ = [
     "accelerators",
     "advice",
     "cheapest",
+    "described",
     "find",
     "find_accelerator",
     "find_instance",
     "from_config",
+    "has_experts",
     "holding",
     "instances",
     "models",
@@ -71,6 +74,7 @@ __all__ = [
     "nearest_accelerators",
     "nearest_instances",
     "peft_options",
+    "read_shape",
     "scenarios",
     "scenarios_of_goal",
     "scenarios_of_task",

@@ -27,6 +27,9 @@ HEAD_DIM = ("head_dim", "d_kv")
 INNER = ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "ff_intermediate_size", "ffn_hidden_size")
 VOCABULARY = ("vocab_size",)
 POSITIONS = ("max_position_embeddings", "seq_length", "n_positions", "max_sequence_length")
+EXPERT_FAMILIES = frozenset({"mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4"})
+"""Architectures with several MLPs a layer, beside those that say so in their name."""
+
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
@@ -138,6 +141,11 @@ class _Config:
         """Return a switch, as it usually stands where it is not set."""
         value = self.given.get(key)
         return usually if value is None else bool(value)
+
+
+def has_experts(model_type: str) -> bool:
+    """Whether an architecture has several MLPs a layer, of which each token passes a few."""
+    return "moe" in model_type or model_type in EXPERT_FAMILIES
 
 
 def from_config(config: Mapping[str, object], *, name: str | None = None) -> ModelShape:
