@@ -1,4 +1,4 @@
-"""The operator of this checkout as a process of its own, against an API server that the test started.
+"""The operator of this checkout, or of another, as a process of its own, against an API server that the test started.
 
 with OperatorProcess(server, folder) as operator:
     operator.cpu_seconds(), operator.memory_bytes()
@@ -27,7 +27,10 @@ STOP_SECONDS = 10
 
 
 class OperatorProcess:
-    """An operator that lives as long as the `with` block; `config` is its file, `profile` a file for cProfile."""
+    """An operator that lives as long as the `with` block.
+
+    `config` is its file, `profile` a file for cProfile, and `checkout` a tree of this project that it is run from.
+    """
 
     def __init__(
         self,
@@ -35,11 +38,13 @@ class OperatorProcess:
         folder: pathlib.Path,
         *,
         name: str = "operator",
+        checkout: pathlib.Path = ROOT,
         profile: pathlib.Path | None = None,
         **config: typing.Any,
     ) -> None:
         self._folder = folder
         self._profile = profile
+        self._checkout = checkout
         self._name = name
         self._kubeconfig = server.kubeconfig(folder / f"{name}-kubeconfig.json", "operator")
         self._config = config
@@ -74,7 +79,7 @@ class OperatorProcess:
         environment = {
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
-            "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("operator", "trainer")),
+            "PYTHONPATH": os.pathsep.join(str(self._checkout / part) for part in ("operator", "trainer")),
         }
         environment.pop("KUBERNETES_SERVICE_HOST", None)
         with self.log.open("ab") as log:

@@ -32,6 +32,7 @@ def test_every_word_of_the_operators_configuration_can_be_said_in_values(rendere
                 "imagePullSecrets": ["pull"],
                 "terminationGracePeriodSeconds": 90,
                 "startDeadlineSeconds": 600,
+                "multiNode": "auto",
             },
             "hardware": {
                 "big": {

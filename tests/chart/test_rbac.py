@@ -18,7 +18,9 @@ IN_EVERY_MODE = {
     ("", "persistentvolumeclaims"): {"get", "create"},
     ("", "services"): {"get", "create"},
     ("", "events"): {"create", "list"},
+    ("kueue.x-k8s.io", "workloads"): {"list"},
 }
+WITH_JOBSETS = {("jobset.x-k8s.io", "jobsets"): {"get", "list", "watch", "create", "delete"}}
 CLUSTER_WIDE = {
     ("apiextensions.k8s.io", "customresourcedefinitions"): {"list", "watch"},
     ("", "namespaces"): {"list", "watch"},
@@ -47,6 +49,12 @@ def test_over_the_whole_cluster_the_operator_may_do_exactly_this(default):
 def test_in_a_namespace_the_operator_may_do_exactly_this(narrow):
     for role in narrow.all("Role"):
         assert granted(role) == IN_EVERY_MODE
+
+
+@pytest.mark.parametrize("wish", ["auto", "jobset"])
+def test_where_attempts_may_be_jobsets_the_operator_may_do_as_much_with_these(rendered, wish):
+    objects = rendered({"config": {"profiles": {"trainer": {"multiNode": wish}}}})
+    assert granted(objects.named("ClusterRole", OPERATOR)) == IN_EVERY_MODE | WITH_JOBSETS | CLUSTER_WIDE
 
 
 def test_with_namespaces_there_is_no_cluster_role_at_all_and_a_role_in_each(narrow):
@@ -91,22 +99,22 @@ def test_what_the_client_creates_or_writes_is_granted(resource):
     group = "" if resource.prefix == "/api/v1" else resource.prefix.split("/")[2]
     subresource, verb = ("/status", "patch") if resource is JOBS else ("", "create")
     verb = "get" if resource is RESOURCES["ConfigMap"] else verb  # only looked for
-    assert verb in IN_EVERY_MODE[group, resource.plural + subresource]
+    assert verb in (IN_EVERY_MODE | WITH_JOBSETS)[group, resource.plural + subresource]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_operator_deletes_is_granted_and_nothing_else(kind):
     resource = KINDS[kind]
     group = "" if resource.prefix == "/api/v1" else resource.prefix.split("/")[2]
-    deletes = "delete" in IN_EVERY_MODE[group, resource.plural]
-    assert deletes == (kind in {"FineTuneJob", "Job", "Pod"})
+    deletes = "delete" in (IN_EVERY_MODE | WITH_JOBSETS)[group, resource.plural]
+    assert deletes == (kind in {"FineTuneJob", "Job", "JobSet", "Pod"})
 
 
 def test_every_rule_of_the_operator_gives_its_reason(chart):
     text = (chart / "templates/_helpers.tpl").read_text("utf-8").split('define "finetune-operator.rules"')[1]
     lines = text.splitlines()
     rules = [number for number, line in enumerate(lines) if line.startswith("- apiGroups")]
-    assert len(rules) == len(IN_EVERY_MODE)
+    assert len(rules) == len(IN_EVERY_MODE | WITH_JOBSETS)
     # a reason stands above a rule, or above the rule for the same nouns before it
     unexplained = [lines[number + 1] for number in rules if not lines[number - 1].startswith("#")]
     assert [line.strip() for line in unexplained] == ["resources: [finetunejobs/status]"]

@@ -140,7 +140,7 @@ def test_every_value_is_used_and_every_use_is_declared(chart):
     # `config` is rendered whole, into the operator's own file; test_operator reads every word of it there
     own_file = {name for name in declared if name.startswith("config.")}
     assert used - {"config"} - own_file == declared - own_file
-    assert used & own_file == {"config.watch.namespaces"}
+    assert used & own_file == {"config.watch.namespaces", "config.profiles.trainer.multiNode"}
 
 
 def test_every_value_is_described_in_the_readme(chart):

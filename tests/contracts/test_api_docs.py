@@ -1,5 +1,6 @@
 """What the API tells a user about itself, and that what we print is true."""
 
+import json
 import pathlib
 import re
 
@@ -7,6 +8,8 @@ import pytest
 import yaml
 from finetune_operator.api.schema import COLUMNS, crd
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
+from finetune_operator.planning import checks
+from finetune_operator.planning.catalog import from_config
 from finetune_operator.planning.plan import Plan, plan
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.telemetry import metrics
@@ -14,6 +17,9 @@ from finetune_trainer.contract.metrics import Kind
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+CONFIGS = ROOT / "tests/golden/examples"
+"""What the operator reads beside a model's files, of examples whose model is in no catalog."""
+
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
@@ -49,12 +55,15 @@ def jobs(path):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_is_valid_and_plans(path):
     for job in jobs(path):
-        answer = plan(FineTuneJobSpec.model_validate(job["spec"]), Profiles())
+        spec = FineTuneJobSpec.model_validate(job["spec"])
+        config = CONFIGS / path.stem / "config.json"
+        shape = from_config(json.loads(config.read_text())) if checks.is_inspected(spec) else None
+        answer = plan(spec, Profiles(), shape=shape)
         assert isinstance(answer, Plan), answer
 
 
 def test_there_are_examples():
-    assert len([job for path in EXAMPLES for job in jobs(path)]) == 8
+    assert len([job for path in EXAMPLES for job in jobs(path)]) == 9
 
 
 def test_the_job_in_the_readme_is_the_first_example():

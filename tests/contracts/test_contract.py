@@ -20,6 +20,8 @@ from finetune_trainer.contract import (
     DatasetFacts,
     ExitReport,
     FailureReason,
+    InspectionReport,
+    InspectionRun,
     Label,
     Metric,
     Progress,
@@ -49,7 +51,12 @@ REPORT = a_report(
     dataset=DatasetFacts(training_rows=7, held_out_rows=2, tokens=HISTOGRAM),
 )
 NO_DOCUMENTS = {Label, Metric}
-DOCUMENTS = [RUN, *FETCHING_RUNS, PEFT_RUN, at_step(3), REPORT, a_failure(FailureReason.DATA_INVALID), Progress()]
+INSPECTION = InspectionRun(schema_version=contract.SCHEMA_VERSION, folder="/model", termination_log="/log")
+NUMBERS = InspectionReport(config={"model_type": "llama", "hidden_size": 64, "rope": 0.5, "tied": True})
+DOCUMENTS = [
+    *(RUN, *FETCHING_RUNS, PEFT_RUN, at_step(3), REPORT, a_failure(FailureReason.DATA_INVALID), Progress()),
+    *(INSPECTION, NUMBERS, InspectionReport(problem="does not exist")),
+]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: type(document).__name__)

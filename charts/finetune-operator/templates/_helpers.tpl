@@ -93,6 +93,12 @@ matchExpressions:
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, delete]
+{{- if ne (.Values.config.profiles.trainer.multiNode | default "jobs") "jobs" }}
+# one JobSet per attempt on several nodes, where profiles.trainer.multiNode asks for it
+- apiGroups: [jobset.x-k8s.io]
+  resources: [jobsets]
+  verbs: [get, list, watch, create, delete]
+{{- end }}
 # why a pod waits, how it ended; deleted where somebody deleted its Job and left it behind
 - apiGroups: [""]
   resources: [pods]
@@ -113,4 +119,8 @@ matchExpressions:
 - apiGroups: [""]
   resources: [events]
   verbs: [create, list]
+# why Kueue, where there is one, gives a job no place in its queue
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
 {{- end }}

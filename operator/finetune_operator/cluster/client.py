@@ -18,7 +18,7 @@ from kubernetes.aio import client as kubernetes_client
 from kubernetes.aio import config as kubernetes_config
 
 from finetune_operator.api import keys
-from finetune_operator.cluster.errors import NotLeading, Unreachable, from_status
+from finetune_operator.cluster.errors import NotFound, NotLeading, Unreachable, from_status
 
 Body = dict[str, typing.Any]
 Observer = Callable[[str, str, int, float], None]
@@ -86,6 +86,7 @@ RESOURCES = {
     "Service": Resource("/api/v1", "services"),
     "PersistentVolumeClaim": Resource("/api/v1", "persistentvolumeclaims"),
     "Job": Resource("/apis/batch/v1", "jobs"),
+    keys.JOBSET: Resource(f"/apis/{keys.JOBSET_VERSION}", "jobsets"),
 }
 
 
@@ -99,6 +100,8 @@ class Client:
         self._api = api
         self._observer = observer
         self._fence = fence
+        self.jobsets = False
+        """Whether attempts may be JobSets, as `runtime.app` finds out at the start."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -111,6 +114,14 @@ class Client:
             ApiError: see `cluster.errors`; so do all other verbs.
         """
         return await self._object(Request("get", resource, resource.path(namespace, name), seconds=seconds))
+
+    async def serves(self, resource: Resource) -> bool:
+        """Tell whether the API server knows a kind of object."""
+        try:
+            found = await self._object(Request("get", resource, resource.prefix))
+        except NotFound:
+            return False
+        return any(one["name"] == resource.plural for one in found.get("resources") or ())
 
     async def create(self, resource: Resource, namespace: str, body: Body, *, seconds: float = REQUEST_SECONDS) -> Body:
         """Create an object."""

@@ -8,11 +8,14 @@ from finetune_operator.cluster import reading
 from finetune_operator.cluster.client import JOBS, PODS, RESOURCES, Body, Client, Resource
 from finetune_operator.cluster.errors import Conflict, NotFound, Rejected
 from finetune_operator.cluster.observe import look
-from finetune_operator.cluster.store import Store
+from finetune_operator.cluster.store import Store, attempt_of
 from finetune_operator.manifests.volumes import CLAIM
 from finetune_operator.reconcile.actions import Create, Decision, Delete, Refused, Result
 
 KINDS = {**RESOURCES, "Pod": PODS, keys.KIND: JOBS}
+
+WORKLOADS = frozenset({"Job", keys.JOBSET})
+"""What an attempt may be."""
 
 
 async def execute(client: Client, store: Store, key: JobKey, decision: Decision, *, now: float) -> Result:
@@ -46,8 +49,8 @@ async def _create(client: Client, store: Store, action: Create) -> int:
         new, body = 0, await client.get(RESOURCES[kind], namespace, name)
         if kind == CLAIM and "deletionTimestamp" in body["metadata"]:
             raise Rejected(409, "is being deleted; a new one is made once it is gone") from None
-    if kind == "Job":
-        store.keep_workload(body)  # not to be created again before the watch tells of it
+    if kind in WORKLOADS:
+        store.keep_workload(reading.as_job(body))  # not to be created again before the watch tells of it
     return new
 
 
@@ -59,8 +62,8 @@ async def _delete(client: Client, store: Store, action: Delete) -> None:
         )
     except (NotFound, Conflict):  # it is gone; what has its name now is another
         return
-    if action.kind == "Job" and _still_there(body, action):
-        store.keep_workload(body)  # not to be deleted again before the watch tells of it
+    if action.kind in WORKLOADS and _still_there(body, action):
+        store.keep_workload(reading.as_job(body))  # not to be deleted again before the watch tells of it
 
 
 def _still_there(body: Body, action: Delete) -> bool:
@@ -73,5 +76,5 @@ async def _nothing_lives(client: Client, store: Store, key: JobKey, now: float) 
     before = store.known(key)
     shown = await look(client, key)
     store.resync(key, before, shown, now)
-    jobs_over = all(reading.workload(body).finished_at is not None for body in shown.workloads)
-    return jobs_over and not any(reading.pod(body).alive for body in shown.pods)
+    jobs_over = all(reading.workload(body).finished_at is not None for body in shown.workloads if attempt_of(body))
+    return jobs_over and not any(reading.pod(body).alive for body in shown.pods if attempt_of(body))

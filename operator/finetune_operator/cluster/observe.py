@@ -1,33 +1,40 @@
 """Reads API objects into a Snapshot; `observe` is the entry.
 
 The watches tell most of it. Read live is what they cannot tell: whether an attempt is gone that they know nothing of,
-what a job needs before it begins, and why its pods do not start.
+and what a job needs before it begins.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from finetune_trainer.contract import Progress
+
 from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 from finetune_operator.cluster import ancestry, reading
-from finetune_operator.cluster.client import EVENTS, PODS, RESOURCES, Client
-from finetune_operator.cluster.errors import NotFound, Rejected
+from finetune_operator.cluster.client import PODS, RESOURCES, Client
+from finetune_operator.cluster.errors import NotFound
+from finetune_operator.cluster.queues import told_of
 from finetune_operator.cluster.store import Body, Look, Store, attempt_of, owner_key
 from finetune_operator.manifests import volumes
+from finetune_operator.manifests.names import INSPECTION
 from finetune_operator.manifests.volumes import CLAIM, Required
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.attempts.underway import RUNNING_RESYNC, WAITING_RESYNC
 from finetune_operator.reconcile.decide import finished
-from finetune_operator.reconcile.snapshot import Missing, Parent, PodFacts, Snapshot, Trouble, Workload
-
-NO_POD_SECONDS = 5.0
-"""Seconds that a Job may take to make its pods, before its Events are asked why it does not."""
-
-CREATING_SECONDS = 10.0
-"""Seconds that a pod on a node may take to start, before its Events are asked why it does not."""
+from finetune_operator.reconcile.snapshot import (
+    Inspection,
+    InvalidSpec,
+    Missing,
+    Parent,
+    PodFacts,
+    Snapshot,
+    Trouble,
+    Workload,
+)
 
 SHARED = frozenset({"ReadWriteMany", "ReadOnlyMany"})
 """Access modes with which several nodes can mount a claim."""
@@ -48,7 +55,8 @@ async def observe(client: Client, store: Store, key: JobKey, *, profiles: Profil
     listed = not settled and _in_doubt(store, key, previous, now)
     if listed:
         store.resync(key, store.known(key), await look(client, key), now)
-    workloads, pods = tuple(reading.workload(one) for one in store.workloads(key)), _pods(store, key)
+    made, pods = tuple(reading.workload(one) for one in store.workloads(key)), _pods(store, key)
+    workloads = tuple(one for one in made if one.attempt != INSPECTION)
     asked = _Needs()
     if isinstance(spec, FineTuneJobSpec) and not settled and _may_begin(spec, workloads):
         asked = await _needs(client, key, spec)
@@ -60,24 +68,27 @@ async def observe(client: Client, store: Store, key: JobKey, *, profiles: Profil
         spec=spec,
         previous=previous,
         workloads=workloads,
-        pods=pods,
+        pods=tuple(one for one in pods if one.attempt != INSPECTION),
+        inspection=_inspection(made, pods),
         listed=listed,
-        progress=said if said is not None and said.attempt == current else None,
+        progress=said if said is not None and said.attempt == current and not _old(said, spec, workloads) else None,
         missing=asked.missing,
         unshared=asked.unshared,
         parent=asked.parent,
-        trouble=None if settled or not workloads else await _trouble(client, key, (workloads[-1], pods), now),
+        trouble=None if settled or not made else _trouble(store, key, made[-1], pods),
         profiles=profiles,
         now=now,
     )
 
 
 async def look(client: Client, key: JobKey) -> Look:
-    """Read all Jobs and pods of a job from the API server."""
+    """Read all Jobs and pods of a job from the API server; its JobSets, where there may be some."""
     mine = f"{keys.LABEL_JOB_UID}={key.uid}"
     jobs = await client.list(RESOURCES["Job"], key.namespace, label_selector=mine)
+    if client.jobsets:
+        jobs += await client.list(RESOURCES[keys.JOBSET], key.namespace, label_selector=mine)
     pods = await client.list(PODS, key.namespace, label_selector=mine)
-    return Look(*(tuple(body for body in found if owner_key(body) == key) for found in (jobs, pods)))
+    return Look(*(tuple(reading.as_job(body) for body in found if owner_key(body) == key) for found in (jobs, pods)))
 
 
 def _in_doubt(store: Store, key: JobKey, previous: FineTuneJobStatus, now: float) -> bool:
@@ -105,6 +116,24 @@ def _may_begin(spec: FineTuneJobSpec, workloads: tuple[Workload, ...]) -> bool:
 def _pods(store: Store, key: JobKey) -> tuple[PodFacts, ...]:
     living = tuple(reading.pod(body) for body in store.pods(key))
     return (*living, *(reading.pod(body, gone_at) for body, gone_at in store.gone_pods(key)))
+
+
+def _old(said: Progress, spec: FineTuneJobSpec | InvalidSpec, workloads: tuple[Workload, ...]) -> bool:
+    """Whether a trainer's word is from before its queue gave the attempt its place again: another trainer said it.
+
+    Only a queue starts an attempt twice. Else nothing is compared with the clock of a node.
+    """
+    queued = isinstance(spec, FineTuneJobSpec) and spec.queue_name is not None
+    if not queued or not workloads or workloads[-1].suspended:
+        return False
+    since = workloads[-1].started_at
+    return since is None or said.updated_at < since
+
+
+def _inspection(made: tuple[Workload, ...], pods: tuple[PodFacts, ...]) -> Inspection:
+    """Return what reads the model's config.json, apart from the attempts."""
+    workload = next((one for one in made if one.attempt == INSPECTION), None)
+    return Inspection(workload, tuple(one for one in pods if one.attempt == INSPECTION))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,28 +169,17 @@ async def _look_for(client: Client, namespace: str, what: Required) -> Missing |
     return body if what.key is None or what.key in names else Missing(what, tuple(sorted(names)))
 
 
-async def _trouble(
-    client: Client, key: JobKey, newest: tuple[Workload, tuple[PodFacts, ...]], now: float
-) -> Trouble | None:
-    """Return what Events tell about an attempt that does not start, where its Job and pods do not."""
-    workload, pods = newest
-    if workload.finished_at is not None or workload.suspended or workload.deleting:
-        return None
-    mine = [one for one in pods if one.attempt == workload.attempt and one.gone_at is None]
-    waits = [one for one in mine if one.started_at is None and not one.unschedulable]
-    late = next((one for one in waits if one.created_at + CREATING_SECONDS <= now), None)
-    if late is not None:
-        return await _warning(client, key.namespace, late.uid)
-    since = workload.started_at if workload.started_at is not None else workload.created_at
-    if len(mine) < workload.pods and now - since >= NO_POD_SECONDS:
-        return await _warning(client, key.namespace, workload.uid)
-    return None
+def _trouble(store: Store, key: JobKey, newest: Workload, pods: tuple[PodFacts, ...]) -> Trouble | None:
+    """Return what Events tell about an attempt that does not start, where its Job and pods do not (`warnings`).
 
-
-async def _warning(client: Client, namespace: str, uid: str) -> Trouble | None:
-    try:
-        found = await client.list(EVENTS, namespace, field_selector=f"involvedObject.uid={uid},type=Warning")
-    except Rejected:  # a role of an older release: the state of the pod has to do
+    Of one that a queue holds back, what that says (`queues`).
+    """
+    if (told := store.trouble(key)) is None or newest.finished_at is not None or newest.deleting:
         return None
-    newest = max(found, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""), default=None)
-    return Trouble(newest.get("reason", ""), newest.get("message", "")) if newest else None
+    if newest.suspended:
+        return told[1] if told[0] == told_of(newest.uid) else None
+    mine = [one for one in pods if one.attempt == newest.attempt and one.gone_at is None]
+    late = {one.uid for one in mine if one.started_at is None}
+    if len(mine) < newest.pods:
+        late.add(newest.uid)
+    return told[1] if told[0] in late else None

@@ -1,4 +1,8 @@
-"""Reads the facts of a decision out of API objects. Pure: bodies in, facts out."""
+"""Reads the facts of a decision out of API objects. Pure: bodies in, facts out.
+
+A JobSet is read as the one Job that it stands for, so that nobody else has to tell them apart; its kind stays, by
+which it is found again. Not here: making one (`manifests.jobset`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,9 @@ from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.snapshot import Ending, InvalidSpec, PodFacts, Workload
 
 TRAINER = "trainer"
+
+ENDINGS = {"Completed": "Complete"}
+"""What a JobSet calls otherwise than a Job."""
 
 
 def meta(key: JobKey, body: Body) -> JobMeta:
@@ -54,8 +61,36 @@ def _status(said: Body) -> FineTuneJobStatus:
     return FineTuneJobStatus.model_validate_json(json.dumps(said), extra="ignore")
 
 
+def as_job(body: Body) -> Body:
+    """Return a JobSet as a Job of the same name and uid, and a Job as it is."""
+    if body.get("kind") != keys.JOBSET:
+        return body
+    about, status = body.get("spec") or {}, body.get("status") or {}
+    inner: list[Body] = about.get("replicatedJobs") or []
+    pods = inner[0]["template"]["spec"].get("parallelism", 1) if inner else 1
+    conditions = [{**one, "type": ENDINGS.get(one["type"], one["type"])} for one in status.get("conditions") or ()]
+    since = _active_since(body, {one["type"]: one for one in conditions})
+    return {
+        "apiVersion": keys.JOBSET_VERSION,
+        "kind": keys.JOBSET,
+        "metadata": body["metadata"],
+        "spec": {"parallelism": pods, "suspend": bool(about.get("suspend"))},
+        "status": {"conditions": conditions, **({"startTime": since} if since else {})},
+    }
+
+
+def _active_since(body: Body, conditions: dict[str, Body]) -> str | None:
+    """Return since when a JobSet is active. It notes no start, only that it is or was held back."""
+    if (body.get("spec") or {}).get("suspend"):
+        return None
+    held = conditions.get("Suspended")
+    if held is None:
+        return str(body["metadata"]["creationTimestamp"])
+    return str(held["lastTransitionTime"]) if held["status"] == "False" else None
+
+
 def workload(body: Body) -> Workload:
-    """Return the facts of a batch/v1 Job."""
+    """Return the facts of a batch/v1 Job, or of a JobSet read as one (`as_job`)."""
     metadata, about, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or () if c["status"] == "True"}
     complete, failed = conditions.get("Complete"), conditions.get("Failed")
@@ -79,6 +114,7 @@ def workload(body: Body) -> Workload:
         rung=_count(annotations.get(keys.ANNOTATION_RUNG)),
         memory_raises=_count(annotations.get(keys.ANNOTATION_MEMORY_RAISES)),
         change=annotations.get(keys.ANNOTATION_CHANGE),
+        kind=keys.JOBSET if body.get("kind") == keys.JOBSET else "Job",
     )
 
 

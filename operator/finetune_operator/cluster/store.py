@@ -14,6 +14,7 @@ from finetune_trainer.contract import Progress
 
 from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
+from finetune_operator.reconcile.snapshot import Trouble
 
 Body = typing.Mapping[str, typing.Any]
 
@@ -137,6 +138,7 @@ class Store:
         self._pods = Children()
         self._progress: dict[JobKey, Progress] = {}
         self._looked: dict[JobKey, float] = {}
+        self._troubles: dict[JobKey, tuple[str, Trouble]] = {}
 
     def job(self, key: JobKey) -> Body | None:
         """Return the FineTuneJob."""
@@ -174,6 +176,10 @@ class Store:
         """Return what the trainer said last."""
         return self._progress.get(key)
 
+    def trouble(self, key: JobKey) -> tuple[str, Trouble] | None:
+        """Return what Events told of an attempt that is late, and the uid of the Job or pod that they were about."""
+        return self._troubles.get(key)
+
     def looked(self, key: JobKey, now: float) -> float:
         """Return when a job's children were read (seconds since the epoch): at first by the watches, just now."""
         return self._looked.setdefault(key, now)
@@ -195,7 +201,7 @@ class Store:
 
     def forget_job(self, key: JobKey) -> None:
         """Drop a FineTuneJob and all that belongs to it."""
-        for kept in (self._jobs, self._progress, self._looked):
+        for kept in (self._jobs, self._progress, self._looked, self._troubles):
             kept.pop(key, None)
         for children in (self._workloads, self._pods):
             children.drop(key)
@@ -222,6 +228,13 @@ class Store:
     def keep_progress(self, key: JobKey, progress: Progress) -> None:
         """Take in what a trainer said."""
         self._progress[key] = progress
+
+    def keep_trouble(self, key: JobKey, uid: str, trouble: Trouble | None) -> bool:
+        """Take in what Events tell of a Job or pod; return whether it is new."""
+        before, now = self._troubles.pop(key, None), (uid, trouble) if trouble else None
+        if now is not None:
+            self._troubles[key] = now
+        return before != now
 
     def resync(self, key: JobKey, before: Look, shown: Look, now: float) -> None:
         """Take in what a live look has shown of a job's children, as against what was known before it was asked for."""

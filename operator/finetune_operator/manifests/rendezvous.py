@@ -1,5 +1,7 @@
 """How the pods of one attempt find each other: an Indexed Job, a headless Service, and the name of the first pod.
 
+A JobSet, where the administrator wants one, makes the Service itself.
+
 The number of a pod among them is set by Kubernetes, in JOB_COMPLETION_INDEX. One pod that fails fails the Job, which
 ends the others.
 
@@ -13,6 +15,7 @@ from finetune_operator.manifests import names
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.labels import Manifest, metadata
 from finetune_operator.planning.plan import Plan
+from finetune_operator.planning.profiles import MultiNode
 
 PORT = 29500
 """TCP port of the first pod at which all meet; torchrun's own. What they exchange goes over ports that they choose."""
@@ -21,6 +24,14 @@ PORT = 29500
 def is_shared(plan: Plan) -> bool:
     """Tell whether several pods train together."""
     return plan.nodes > 1
+
+
+def in_jobset(attempt: Attempt) -> bool:
+    """Tell whether an attempt is a JobSet: that is wanted, and its pods can have the names which that gives them."""
+    if not is_shared(attempt.plan) or attempt.profiles.trainer.multi_node is not MultiNode.JOBSET:
+        return False
+    longest = names.longest_pod(attempt.key, attempt.number, attempt.plan.nodes)
+    return longest[0].isalpha() and len(longest) <= names.MAX_POD
 
 
 def service(attempt: Attempt) -> Manifest:
@@ -46,14 +57,18 @@ def job_fields(plan: Plan) -> Manifest:
 
 def pod_fields(attempt: Attempt) -> Manifest:
     """Return the fields of a pod that give it its name."""
-    return {"subdomain": names.rendezvous(attempt.key)} if is_shared(attempt.plan) else {}
+    if not is_shared(attempt.plan) or in_jobset(attempt):
+        return {}
+    return {"subdomain": names.rendezvous(attempt.key)}
 
 
 def environment(attempt: Attempt) -> list[Manifest]:
     """Return where the first pod is, in torchrun's words."""
     if not is_shared(attempt.plan):
         return []
-    first = f"{names.attempt(attempt.key, attempt.number)}-0.{names.rendezvous(attempt.key)}"
+    name = names.attempt(attempt.key, attempt.number)
+    job, network = (names.in_jobset(name), name) if in_jobset(attempt) else (name, names.rendezvous(attempt.key))
+    first = f"{job}-0.{network}"
     return [{"name": "MASTER_ADDR", "value": first}, {"name": "MASTER_PORT", "value": str(PORT)}]
 
 

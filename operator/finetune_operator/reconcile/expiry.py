@@ -32,7 +32,7 @@ def _expired(seen: Snapshot) -> tuple[Action, ...]:
     if isinstance(seen.spec, FineTuneJobSpec) and seen.spec.ttl_policy is TtlPolicy.CHILDREN:
         return tuple(
             Delete(
-                kind="Job",
+                kind=workload.kind,
                 namespace=key.namespace,
                 name=workload.name,
                 uid=workload.uid,

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
+from finetune_trainer.contract import ExitReport
+
 from finetune_operator.api.v1alpha1.reasons import Reason
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
+from finetune_operator.manifests import remote
 from finetune_operator.manifests.volumes import CONFIG_MAP
 from finetune_operator.reconcile.actions import State, Verdict
-from finetune_operator.reconcile.snapshot import Missing, PodFacts, Trouble, Workload
+from finetune_operator.reconcile.snapshot import InvalidSpec, Missing, PodFacts, Trouble, Workload
 
 _WAITING = {
     "ErrImagePull": Reason.IMAGE_PULL,
@@ -27,18 +34,27 @@ _TROUBLES = {
 }
 """Events' reasons, by what they mean for a pod that has not started."""
 
+_SECRETS_LACK = frozenset({Reason.CONTAINER_CONFIG, Reason.VOLUME})
+"""What a Secret that is not there looks like: as an environment variable, and as a volume."""
+
 CREATED = "the attempt's objects are created"
 
 QUOTA = "exceeded quota"
 """The API server's words where a ResourceQuota is used up."""
 
 
-def queued(workload: Workload, queue: str | None) -> Verdict:
-    """Return the verdict on a Job that a queue holds back."""
+def queued(
+    workload: Workload, queue: str | None, trouble: Trouble | None = None, report: ExitReport | None = None
+) -> Verdict:
+    """Return the verdict on a Job that a queue holds back, with what the queue says of it.
+
+    `report` is the last word of a trainer whose place the queue took back.
+    """
     if queue is None:
         words = f"the Job {workload.name} is suspended by somebody else; nothing starts until that is undone"
-        return Verdict(State.QUEUED, Reason.QUEUED, words)
-    return Verdict(State.QUEUED, Reason.QUEUED, f"waits for a place in queue '{queue}'")
+        return Verdict(State.QUEUED, Reason.QUEUED, words, report)
+    said = f": {trouble.message}" if trouble else ""
+    return Verdict(State.QUEUED, Reason.QUEUED, f"waits for a place in queue '{queue}'{said}", report)
 
 
 def waiting(pods: tuple[PodFacts, ...], expected: int, trouble: Trouble | None) -> Verdict:
@@ -55,6 +71,18 @@ def waiting(pods: tuple[PodFacts, ...], expected: int, trouble: Trouble | None) 
     if expected == 1:  # in the words of the pass that created the Job: until there is a pod, nothing is new to write
         return Verdict(State.CREATING, Reason.CREATED, CREATED)
     return _pending(Reason.POD_PENDING, f"{len(pods)} of {expected} pods exist; training begins when all have started")
+
+
+def named(found: Verdict, spec: FineTuneJobSpec | InvalidSpec) -> Verdict:
+    """Return the verdict with the field that names the Secret whose lack holds a pod up; the kubelet cannot know it."""
+    if found.reason not in _SECRETS_LACK or isinstance(spec, InvalidSpec) or "secret" not in found.message.lower():
+        return found
+    said = {word.strip(".") for word in re.split(r"[^\w.-]+", found.message)}
+    field = next((field for name, field in remote.secrets(spec) if name in said), None)
+    if field is None:
+        return found
+    way_out = "create it with that key, and the pod goes on by itself"
+    return replace(found, message=f"{field}: {found.message}; {way_out}")
 
 
 def missing(missing: Missing, namespace: str) -> Verdict:

@@ -11,21 +11,24 @@ import uuid
 from collections.abc import Coroutine
 
 import kopf
+from aiohttp import web
 
 from finetune_operator import __version__
-from finetune_operator.api.keys import FIELD_MANAGER
-from finetune_operator.cluster.client import UNFENCED, Client, Fence, NoCluster, connect
+from finetune_operator.api.keys import FIELD_MANAGER, JOBSET, JOBSET_VERSION
+from finetune_operator.cluster.client import RESOURCES, UNFENCED, Client, Fence, NoCluster, connect
+from finetune_operator.cluster.errors import ApiError
 from finetune_operator.cluster.lease import LeaseLock
 from finetune_operator.cluster.store import Store
 from finetune_operator.cluster.trainers import Trainers
+from finetune_operator.planning.profiles import MultiNode, Profiles
 from finetune_operator.runtime import clock, handlers
 from finetune_operator.runtime.config import OperatorConfig
 from finetune_operator.runtime.leader import Clocks, Elector
 from finetune_operator.runtime.loop import Reconciler, work
-from finetune_operator.runtime.polling import poll
+from finetune_operator.runtime.polling import listen, poll
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.runtime.server import serve
-from finetune_operator.runtime.views import prices, views
+from finetune_operator.runtime.views import Sight, prices
 from finetune_operator.telemetry.jobs import JobsCollector
 from finetune_operator.telemetry.logs import keys
 from finetune_operator.telemetry.process import Telemetry
@@ -50,27 +53,30 @@ async def run(config: OperatorConfig) -> None:
     """
     telemetry = Telemetry(importlib.metadata.version("kopf"))
     store, queue, ready = Store(), WorkQueue(), asyncio.Event()
+    sight = Sight(store)
     count_restarts(telemetry.rewatched)
     telemetry.registry.register(
         JobsCollector(
-            lambda: views(store) if telemetry.leads else (),
+            lambda: sight.views() if telemetry.leads else (),
             max_jobs=config.metrics.per_job.max_jobs,
             prices=prices(config.profiles),
             clock=clock.now,
         )
     )
     async with contextlib.AsyncExitStack() as closing:
-        await _serve(config, telemetry, ready, closing)
+        closing.push_async_callback((await _serve(config, telemetry, ready, sight)).cleanup)
         elector = await _elector(config, telemetry, closing)
         client, inside = await _connect(telemetry, elector.remaining if elector else UNFENCED, closing)
+        profiles = await _with_jobsets(client, config.profiles)
         trainers = Trainers(client, inside=inside)
         closing.push_async_callback(trainers.close)
-        reconciler = Reconciler(client, store, queue, config.profiles, telemetry)
+        reconciler = Reconciler(client, store, queue, profiles, telemetry)
         log.info("started", extra=keys(version=__version__, inside=inside, namespaces=config.watch.namespaces or "all"))
         begin = asyncio.Event()
         helpers = [_lead(elector, begin, telemetry), poll(begin, store, queue, trainers), _measure_lag(telemetry)]
+        helpers.append(listen(begin, client, store, queue))
         helpers += [work(begin, reconciler) for _ in range(config.workers)]
-        watches = _watch(config, handlers.registry(store, queue, telemetry), ready)
+        watches = _watch(config, handlers.registry(store, queue, telemetry, jobsets=client.jobsets), ready)
         try:
             await _until_one_ends(watches, *helpers)
         finally:
@@ -80,14 +86,11 @@ async def run(config: OperatorConfig) -> None:
             log.info("stopped", extra=keys(version=__version__))
 
 
-async def _serve(
-    config: OperatorConfig, telemetry: Telemetry, ready: asyncio.Event, closing: contextlib.AsyncExitStack
-) -> None:
+async def _serve(config: OperatorConfig, telemetry: Telemetry, ready: asyncio.Event, sight: Sight) -> web.AppRunner:
     try:
-        server = await serve(config.server.port, telemetry, ready)
+        return await serve(config.server.port, telemetry, ready, sight.take)
     except OSError as error:
         raise CannotStart(f"server.port {config.server.port}: {error.strerror}; name another in --config") from error
-    closing.push_async_callback(server.cleanup)
 
 
 async def _connect(telemetry: Telemetry, fence: Fence, closing: contextlib.AsyncExitStack) -> tuple[Client, bool]:
@@ -97,6 +100,26 @@ async def _connect(telemetry: Telemetry, fence: Fence, closing: contextlib.Async
         raise CannotStart(f"no cluster: {error}; set KUBECONFIG or the current context") from error
     closing.push_async_callback(client.close)
     return client, inside
+
+
+async def _with_jobsets(client: Client, profiles: Profiles) -> Profiles:
+    """Find out whether attempts on several nodes are JobSets here; return the profiles with that decided.
+
+    Raises:
+        CannotStart: they are to be, and there is no such kind, or the API server does not say.
+    """
+    wish = profiles.trainer.multi_node
+    if wish is MultiNode.JOBS:
+        return profiles
+    try:
+        client.jobsets = await client.serves(RESOURCES[JOBSET])
+    except ApiError as error:
+        raise CannotStart(f"profiles.trainer.multiNode: {wish}: the API server does not say: {error}") from error
+    if wish is MultiNode.JOBSET and not client.jobsets:
+        raise CannotStart(f"profiles.trainer.multiNode: {wish}: no {JOBSET_VERSION} in this cluster; install JobSet")
+    found = MultiNode.JOBSET if client.jobsets else MultiNode.JOBS
+    log.info("multi-node", extra=keys(objects=found.value))
+    return profiles.model_copy(update={"trainer": profiles.trainer.model_copy(update={"multi_node": found})})
 
 
 async def _elector(config: OperatorConfig, telemetry: Telemetry, closing: contextlib.AsyncExitStack) -> Elector | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 import typing
 
 import kopf
 
 from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
+from finetune_operator.cluster.reading import as_job
 from finetune_operator.cluster.store import Body, Store, job_key
 from finetune_operator.runtime import clock
 from finetune_operator.runtime.queue import WorkQueue
@@ -23,11 +25,20 @@ UNREAD = {
 }
 """What no decision rests on, by the part of an object that it is in: more than half of what a child weighs."""
 
+SHORT = 64
+"""Characters up to which a text is likely to occur in many objects: a reason, a choice of the plan, a moment."""
+
+LISTED_AT_ONCE = 100
+"""Objects in one answer to a list: as they come they weigh four times what is kept of them."""
+
+IDLE_SECONDS = 0.2
+"""Seconds that kopf keeps the last event of an object, whole, and a task that waits for the next."""
+
 Event = typing.Mapping[str, typing.Any]
 
 
-def registry(store: Store, queue: WorkQueue, telemetry: Telemetry) -> kopf.OperatorRegistry:
-    """Return kopf's registry with all doors."""
+def registry(store: Store, queue: WorkQueue, telemetry: Telemetry, *, jobsets: bool = False) -> kopf.OperatorRegistry:
+    """Return kopf's registry with all doors; that of JobSets only where there may be some."""
     doors = kopf.OperatorRegistry()
 
     async def on_job(event: Event, **_: object) -> None:
@@ -42,7 +53,7 @@ def registry(store: Store, queue: WorkQueue, telemetry: Telemetry) -> kopf.Opera
     async def on_workload(event: Event, **_: object) -> None:
         _note(telemetry, "jobs", event)
         keep = store.forget_workload if event["type"] == DELETED else store.keep_workload
-        _enqueue(queue, keep(slim(event["object"])))
+        _enqueue(queue, keep(slim(as_job(event["object"]))))
 
     async def on_pod(event: Event, **_: object) -> None:
         _note(telemetry, "pods", event)
@@ -55,6 +66,9 @@ def registry(store: Store, queue: WorkQueue, telemetry: Telemetry) -> kopf.Opera
     kopf.on.login(registry=doors)(login)
     kopf.on.event(keys.GROUP, keys.VERSION, keys.PLURAL, registry=doors)(on_job)
     kopf.on.event("batch", "v1", "jobs", labels={keys.LABEL_JOB_UID: kopf.PRESENT}, registry=doors)(on_workload)
+    if jobsets:
+        group, version = keys.JOBSET_VERSION.split("/")
+        kopf.on.event(group, version, "jobsets", labels={keys.LABEL_JOB_UID: kopf.PRESENT}, registry=doors)(on_workload)
     kopf.on.event("", "v1", "pods", labels={keys.LABEL_JOB_UID: kopf.PRESENT}, registry=doors)(on_pod)
     return doors
 
@@ -64,7 +78,17 @@ def slim(body: Body) -> Body:
     metadata, spec = _without("metadata", body["metadata"]), body.get("spec")
     if annotations := metadata.get("annotations"):
         metadata["annotations"] = _without("annotations", annotations)
-    return {**body, "metadata": metadata, **({"spec": _without("spec", spec)} if spec else {})}
+    whole = {**body, "metadata": metadata, **({"spec": _without("spec", spec)} if spec else {})}
+    return typing.cast("Body", _shared(whole))
+
+
+def _shared(value: typing.Any) -> typing.Any:
+    """Return a value whose keys and short texts are one object wherever they occur: half of what thousands weigh."""
+    if isinstance(value, dict):
+        return {sys.intern(name): _shared(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_shared(part) for part in value]
+    return sys.intern(value) if isinstance(value, str) and len(value) <= SHORT else value
 
 
 def _without(part: str, fields: Body) -> dict[str, typing.Any]:
@@ -82,8 +106,12 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.enforce_retry_after = True
     chosen.watching.server_timeout = 300  # whole seconds: it goes into the request as it is
     chosen.watching.connect_timeout = 5.0
+    chosen.watching.chunk_size = LISTED_AT_ONCE
+    chosen.queueing.idle_timeout = IDLE_SECONDS
     chosen.watching.label_selectors["batch", "v1", "jobs"] = keys.LABEL_JOB_UID
     chosen.watching.label_selectors["", "v1", "pods"] = keys.LABEL_JOB_UID
+    group, version = keys.JOBSET_VERSION.split("/")
+    chosen.watching.label_selectors[group, version, "jobsets"] = keys.LABEL_JOB_UID
     chosen.persistence.diffbase_storage = _NoDiffs()
     chosen.persistence.progress_storage = _NoProgress()
     return chosen

@@ -69,6 +69,11 @@ async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
         tools.queue.add(key)
         return "requeue"
 
+    # In a burst every job is begun before the status of any is written: the next pass finds what was created.
+    if result.created and tools.queue.beginning and seen.previous.observed_generation is None:
+        tools.queue.add(key)
+        return "requeue"
+
     # 4. Write the status, once and only if it changed; the next pass tells of it in Events.
     status = render(seen, decision, result)
     if status != seen.previous:

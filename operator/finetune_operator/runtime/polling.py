@@ -1,12 +1,17 @@
-"""Asks every running trainer how far it is and enqueues the jobs that moved."""
+"""Asks what no watch tells: trainers how far they are, Events why pods do not start, Kueue why it gives no place."""
 
 from __future__ import annotations
 
 import asyncio
 
 from finetune_operator.api.identity import JobKey
-from finetune_operator.cluster.store import Store
+from finetune_operator.cluster import warnings
+from finetune_operator.cluster.client import Client
+from finetune_operator.cluster.queues import Queues
+from finetune_operator.cluster.store import Store, attempt_of
 from finetune_operator.cluster.trainers import Trainers
+from finetune_operator.manifests.names import INSPECTION
+from finetune_operator.runtime import clock
 from finetune_operator.runtime.queue import WorkQueue
 
 SHORTEST_ROUND = 3.0
@@ -17,6 +22,12 @@ ROUNDS_PER_SECOND = 20
 
 AT_ONCE = 20
 """Trainers asked at the same time."""
+
+SHORTEST_WAIT_FOR_WARNINGS = 4.0
+"""Seconds from one look at Events to the next."""
+
+BUSY_WITH_WARNINGS = 0.05
+"""Part of the time that looking at Events may take; where they are many, they are looked at less often."""
 
 
 async def poll(begin: asyncio.Event, store: Store, queue: WorkQueue, trainers: Trainers) -> None:
@@ -46,7 +57,20 @@ async def poll_once(store: Store, queue: WorkQueue, trainers: Trainers) -> int:
     return len(running)
 
 
+async def listen(begin: asyncio.Event, client: Client, store: Store, queue: WorkQueue) -> None:
+    """Look in rounds why pods do not start and queues give no place, and enqueue the jobs of which that is new."""
+    await begin.wait()
+    loop, queues = asyncio.get_running_loop(), Queues()
+    while True:
+        began = loop.time()
+        for key in [*await warnings.ask(client, store, clock.now()), *await queues.ask(client, store, clock.now())]:
+            queue.add(key)
+        await asyncio.sleep(max(SHORTEST_WAIT_FOR_WARNINGS, (loop.time() - began) / BUSY_WITH_WARNINGS))
+
+
 def _running(store: Store, key: JobKey) -> bool:
     pod = store.pod(key)
-    status = (pod or {}).get("status") or {}
+    if pod is None or attempt_of(pod) == INSPECTION:  # which trains nothing
+        return False
+    status = pod.get("status") or {}
     return status.get("phase") == "Running" and bool(status.get("podIP"))

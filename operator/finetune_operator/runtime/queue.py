@@ -35,6 +35,11 @@ class WorkQueue:
         return len(self._waiting) + len(self._new)
 
     @property
+    def beginning(self) -> bool:
+        """Whether jobs wait that nothing was done for yet."""
+        return bool(self._new)
+
+    @property
     def running(self) -> int:
         """Passes running now."""
         return len(self._running)

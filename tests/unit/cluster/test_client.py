@@ -12,13 +12,13 @@ from kubernetes.aio import client as kubernetes_client
 JOB = RESOURCES["Job"]
 
 
-def told(story, *, fence=None, status=200, headers=None):
+def told(story, *, fence=None, status=200, headers=None, **fields):
     """Run a story against a server that answers all alike; return what it was asked."""
     asked = []
 
     async def answer(request):
         asked.append((request.method, request.path_qs, request.content_type, await request.text()))
-        body = {"items": [{"a": 1}], "metadata": {}, "message": "in its own words"}
+        body = {"items": [{"a": 1}], "metadata": {}, "message": "in its own words", **fields}
         return web.json_response(body, status=status, headers=headers)
 
     async def play():
@@ -99,6 +99,25 @@ def test_a_write_lasts_no_longer_than_the_leadership():
             await client.create(EVENTS, "team", {})
 
     told(story, fence=lambda: 1e-9)
+
+
+KINDS = {"there": ([{"name": "jobsets"}], True), "of a version without it": ([{"name": "others"}], False)}
+
+
+@pytest.mark.parametrize(("resources", "want"), KINDS.values(), ids=KINDS)
+def test_a_kind_is_served_where_its_group_lists_it(resources, want):
+    async def story(client):
+        assert await client.serves(RESOURCES["JobSet"]) is want
+
+    ((_method, path, _kind, _body),) = told(story, resources=resources)
+    assert path == "/apis/jobset.x-k8s.io/v1alpha2"
+
+
+def test_a_kind_whose_group_nobody_knows_is_not_served():
+    async def story(client):
+        assert not await client.serves(RESOURCES["JobSet"])
+
+    told(story, status=404)
 
 
 ANSWERS = {404: NotFound, 409: Conflict, 429: Overloaded, 500: Overloaded, 403: Rejected, 422: Rejected}

@@ -32,8 +32,16 @@ def going(body):
     return body | {"metadata": body["metadata"] | {"deletionTimestamp": MOMENT}}
 
 
+def reads(body):
+    """The same of an inspection."""
+    labels = {**LABELS, "finetune.dev/attempt": "0"}
+    return body | {"metadata": body["metadata"] | {"labels": labels}}
+
+
 class Cluster:
     """Holds objects by collection and name, as the API server does: a name is taken, a uid has to fit."""
+
+    jobsets = True
 
     def __init__(self, *objects, error=None):
         self.objects = {(one["kind"], one["metadata"]["name"]): one for one in objects}
@@ -42,6 +50,7 @@ class Cluster:
     def _kind(self, resource):
         kinds = {
             "jobs": "Job",
+            "jobsets": "JobSet",
             "pods": "Pod",
             "persistentvolumeclaims": "PersistentVolumeClaim",
             "finetunejobs": "FineTuneJob",
@@ -152,6 +161,10 @@ LIVES = {
 }
 OVER = {
     "nothing": (),
+    "what reads a model's numbers, and writes nowhere": (
+        reads(an_object("Job", "reviews-0", uid="r")),
+        reads(an_object("Pod", "reviews-0-x", uid="s", phase="Running")),
+    ),
     "a Job that has ended": (an_object("Job", **FINISHED),),
     "a pod that has ended": (an_object("Pod", phase="Failed"),),
 }

@@ -7,8 +7,9 @@ from builders import a_job
 from finetune_operator.api import timestamps
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster.client import RESOURCES
-from finetune_operator.cluster.errors import NotFound, Rejected
+from finetune_operator.cluster.errors import NotFound
 from finetune_operator.cluster.observe import observe
+from finetune_operator.cluster.queues import told_of
 from finetune_operator.cluster.store import Store
 from finetune_operator.manifests.volumes import Required
 from finetune_operator.planning.profiles import Profiles
@@ -25,6 +26,8 @@ LABELS = {"finetune.dev/job-name": "reviews", "finetune.dev/job-uid": "uid-1", "
 
 class Cluster:
     """Knows which objects exist, and what was asked of it."""
+
+    jobsets = False
 
     def __init__(self, *names, keys=None, error=None, **lists):
         self.names, self.keys, self.error, self.lists, self.asked = names, keys, error, lists, []
@@ -212,45 +215,62 @@ def test_a_pod_that_is_gone_is_still_seen_with_its_end():
     assert (gone.gone_at, gone.alive) == (0.0, False)
 
 
-WARNINGS = [
-    {"reason": "FailedCreate", "message": "old", "lastTimestamp": "2026-01-01T00:00:01Z"},
-    {"reason": "FailedMount", "message": "new", "eventTime": "2026-01-01T00:00:02.5Z"},
-]
-STUCK = {
-    "a Job that makes no pod": ((workload(),), 5, "involvedObject.uid=j,type=Warning"),
-    "a pod that a node does not start": ((workload(), pod()), 10, "involvedObject.uid=p,type=Warning"),
-}
-PATIENT = {
-    "a Job that was just made": ((workload(),), 4),
-    "a pod that was just made": ((workload(), pod()), 9),
-    "a pod that says itself why": (
-        (workload(), pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "no node"}])),
-        60,
+TOLD = {
+    "about a Job that makes no pod": ("j", (workload(),), True),
+    "about a pod that does not start": ("p", (workload(), pod()), True),
+    "about another pod": ("q", (workload(), pod()), False),
+    "about a Job that has its pod": ("j", (workload(), pod()), False),
+    "about a pod that has started": (
+        "p",
+        (workload(), pod(containerStatuses=container(running={"startedAt": MOMENT}))),
+        False,
     ),
-    "a pod that has started": ((workload(), pod(containerStatuses=container(running={"startedAt": MOMENT}))), 60),
-    "a Job in a queue": ((workload() | {"spec": {"suspend": True}},), 60),
-    "a Job that has ended": ((workload(**COMPLETE),), 60),
-    "no Job at all": ((), 60),
+    "about a Job in a queue": ("j", (workload() | {"spec": {"suspend": True}},), False),
+    "about a Job that has ended": ("j", (workload(**COMPLETE),), False),
+    "about a Job that is no more": ("j", (), False),
 }
 
 
-@pytest.mark.parametrize(("children", "age", "want"), STUCK.values(), ids=STUCK)
-def test_the_newest_warning_is_read_where_nothing_else_tells_what_is_wrong(children, age, want):
-    cluster = Cluster("samples", events=WARNINGS)
-    assert look(job(), *children, cluster=cluster, now=AT + age).trouble == Trouble("FailedMount", "new")
-    assert ("events", want) in cluster.asked
+@pytest.mark.parametrize(("uid", "children", "counts"), TOLD.values(), ids=TOLD)
+def test_a_warning_counts_while_what_it_was_about_is_late(uid, children, counts):
+    store, trouble = Store(), Trouble("FailedMount", "no such volume")
+    store.keep_trouble(KEY, uid, trouble)
+    assert look(job(), *children, store=store).trouble == (trouble if counts else None)
 
 
-@pytest.mark.parametrize(("children", "age"), PATIENT.values(), ids=PATIENT)
-def test_no_events_are_read_without_need(children, age):
-    cluster = Cluster("samples", events=WARNINGS)
-    assert look(job(), *children, cluster=cluster, now=AT + age).trouble is None
-    assert not [one for one in cluster.asked if one[0] == "events"]
+WORDS = {
+    "after its queue let it go": ("team", MOMENT, AT + 1, True),
+    "before its queue let it go again": ("team", MOMENT, AT - 1, False),
+    "before its queue let it go again, and its Job does not know yet": ("team", "", AT - 1, False),
+    "before its queue took its place": ("team", None, AT - 1, True),
+    "of a job without a queue, by a clock that is behind": (None, MOMENT, AT - 1, True),
+    "of a job without a queue whose Job is late": (None, "", AT - 1, True),
+}
 
 
-@pytest.mark.parametrize("cluster", [Cluster(events=[]), Cluster(error=Rejected(403, "events is forbidden"))])
-def test_a_cluster_that_tells_no_events_leaves_the_state_of_the_pod(cluster):
-    assert look(job(), workload(), cluster=cluster, now=AT + 60).trouble is None
+@pytest.mark.parametrize(("queue", "started", "told_at", "counts"), WORDS.values(), ids=WORDS)
+def test_the_word_of_a_trainer_is_of_this_start_if_it_came(queue, started, told_at, counts):
+    """`started` is None while the queue holds the Job back."""
+    store, said = Store(), Progress(attempt=3, step=10, updated_at=told_at)
+    store.keep_progress(KEY, said)
+    spec = a_job(**({"queueName": queue} if queue else {})).model_dump(mode="json", by_alias=True, exclude_none=True)
+    body = workload(**({"startTime": started} if started else {})) | {"spec": {"suspend": started is None}}
+    assert look(job(spec=spec), body, store=store).progress == (said if counts else None)
+
+
+HELD = {"spec": {"suspend": True}}
+SAID = {
+    "about a Job that a queue holds back": (told_of("j"), (workload() | HELD,), True),
+    "about a Job that it has let go": (told_of("j"), (workload(),), False),
+    "about another Job": (told_of("k"), (workload() | HELD,), False),
+}
+
+
+@pytest.mark.parametrize(("about", "children", "counts"), SAID.values(), ids=SAID)
+def test_what_a_queue_says_counts_while_it_holds_the_job_back(about, children, counts):
+    store, trouble = Store(), Trouble("Pending", "no room")
+    store.keep_trouble(KEY, about, trouble)
+    assert look(job(), *children, store=store).trouble == (trouble if counts else None)
 
 
 def test_the_job_that_it_goes_on_from_is_read_before_it_begins():
@@ -258,3 +278,34 @@ def test_the_job_that_it_goes_on_from_is_read_before_it_begins():
     spec = a_job(model=model).model_dump(mode="json", by_alias=True, exclude_none=True)
     assert not look(job(spec=spec)).parent.found
     assert look(job(spec=spec), workload()).parent is None
+
+
+def of_inspection(body, uid):
+    labels = {**LABELS, "finetune.dev/attempt": "0"}
+    return body | {"metadata": body["metadata"] | {"labels": labels, "uid": uid, "name": uid}}
+
+
+def test_what_reads_a_models_numbers_is_held_apart_from_the_attempts():
+    read, reader = of_inspection(workload(**COMPLETE), "job-0"), of_inspection(pod(phase="Succeeded"), "pod-0")
+    seen = look(job(), workload(), pod(phase="Running"), read, reader)
+    assert (seen.inspection.workload.uid, [one.uid for one in seen.inspection.pods]) == ("job-0", ["pod-0"])
+    assert ([one.uid for one in seen.workloads], [one.uid for one in seen.pods]) == (["j"], ["p"])
+
+
+def test_while_a_model_is_read_it_is_known_what_the_first_attempt_will_need():
+    seen = look(job(), of_inspection(workload(), "job-0"), cluster=Cluster())
+    assert (seen.workload, len(seen.missing)) == (None, 1)
+
+
+def test_why_the_pod_that_reads_a_model_does_not_start_is_told():
+    store, told = Store(), Trouble("FailedMount", "timed out")
+    store.keep_trouble(KEY, "pod-0", told)
+    seen = look(job(), of_inspection(workload(), "job-0"), of_inspection(pod(phase="Pending"), "pod-0"), store=store)
+    assert seen.trouble == told
+
+
+def test_a_watch_that_lost_a_reading_is_made_up_for():
+    store = Store()
+    look(job(), of_inspection(workload(), "job-0"), store=store)
+    seen = look(job(), cluster=Cluster("samples"), store=store, now=AT + WAITING_RESYNC)
+    assert (seen.listed, seen.inspection.workload) == (True, None)

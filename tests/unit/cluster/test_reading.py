@@ -5,6 +5,7 @@ from builders import a_job
 from finetune_operator.api import timestamps
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster import reading
+from finetune_operator.cluster.reading import as_job
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.snapshot import InvalidSpec
 
@@ -120,3 +121,67 @@ def test_a_pod_lives_until_it_has_ended_or_is_gone():
     assert pod(phase="Running", metadata={"deletionTimestamp": MOMENT}).deleting
     assert not pod(phase="Failed").alive
     assert not pod(phase="Running", gone_at=0.0).alive
+
+
+MADE, RESUMED, ENDED = "2026-01-01T00:00:00Z", "2026-01-01T00:05:00Z", "2026-01-01T01:00:00Z"
+
+
+def jobset(*conditions, **spec):
+    template = {"spec": {"parallelism": 2, "completions": 2, "template": {"spec": {"containers": [{}]}}}}
+    said = [
+        {"type": kind, "status": status, "lastTransitionTime": moment, "reason": "Why", "message": "in its own words"}
+        for kind, status, moment in conditions
+    ]
+    return {
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": {"name": "reviews-3", "uid": "j", "labels": LABELS, "creationTimestamp": MADE},
+        "spec": {"replicatedJobs": [{"name": "n", "replicas": 1, "template": template}], **spec},
+        "status": {"conditions": said} if said else {},
+    }
+
+
+def read(*conditions, **spec):
+    return reading.workload(as_job(jobset(*conditions, **spec)))
+
+
+def test_its_kind_stays_and_its_pods_are_those_of_its_job():
+    found = read()
+    assert (found.kind, found.name, found.uid, found.attempt, found.pods) == ("JobSet", "reviews-3", "j", 3, 2)
+    assert "template" not in as_job(jobset())["spec"], "it is the heavier part, and nobody reads it"
+
+
+HELD = ("Suspended", "True", MADE)
+STARTS = {
+    "it was never held back": ([], {}, MADE),
+    "a queue has not admitted it": ([], {"suspend": True}, None),
+    "its queue holds it back": ([HELD], {"suspend": True}, None),
+    "its queue let it go, and it does not know yet": ([HELD], {"suspend": False}, None),
+    "its queue let it go": ([("Suspended", "False", RESUMED)], {"suspend": False}, RESUMED),
+}
+
+
+@pytest.mark.parametrize(("conditions", "spec", "want"), STARTS.values(), ids=STARTS)
+def test_it_is_active_since(conditions, spec, want):
+    found = read(*conditions, **spec)
+    assert found.started_at == (timestamps.parse(want) if want else None)
+    assert found.suspended == bool(spec.get("suspend"))
+
+
+def test_its_ends_are_those_of_a_job():
+    complete, failed = read(("Completed", "True", ENDED)), read(("Failed", "True", ENDED))
+    assert (complete.complete, complete.finished_at) == (True, timestamps.parse(ENDED))
+    assert (failed.complete, failed.finished_at) == (False, timestamps.parse(ENDED))
+    assert (failed.failed_reason, failed.failed_message) == ("Why", "in its own words")
+    assert read(("Completed", "False", ENDED)).finished_at is None
+
+
+def test_a_job_is_left_as_it_is():
+    job = {"kind": "Job", "metadata": {"name": "reviews-3"}}
+    assert as_job(job) is job
+
+
+def test_one_without_jobs_does_not_stop_the_operator():
+    assert (
+        as_job({"kind": "JobSet", "metadata": {"name": "odd", "creationTimestamp": MADE}})["spec"]["parallelism"] == 1
+    )

@@ -105,3 +105,20 @@ def test_roles_do_not_depend_on_each_other():
     assert remote.model(spec) is None
     assert remote.validation(spec) is None
     assert remote.dataset(spec) is not None
+
+
+def test_every_secret_is_known_by_the_field_that_names_it():
+    found = remote.secrets(
+        a_job(
+            model=MODEL | {"tokenSecretRef": TOKEN},
+            dataset={"source": {"s3": S3}, "validation": {"source": {"oci": OCI}}},
+        )
+    )
+    assert list(found) == [
+        ("hub", "spec.model.tokenSecretRef"),
+        ("keys", "spec.dataset.source.s3.secretRef"),
+        ("pull", "spec.dataset.validation.source.oci.pullSecretRef"),
+    ]
+    (rows_token,) = remote.secrets(a_job(**rows({"hub": HUB})))
+    assert rows_token == ("hub", "spec.dataset.source.hub.tokenSecretRef")
+    assert list(remote.secrets(a_job())) == []

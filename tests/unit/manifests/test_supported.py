@@ -73,15 +73,6 @@ def test_what_this_release_runs_is_let_through(fields):
 REFUSED = {
     "an image that nobody allowed": ({"image": "registry.example/other:1"}, "spec.image: 'registry.example/other:1'"),
     "a GPU that the own image cannot use": ({"hardware": {"accelerator": "amd-mi300x"}}, "spec.hardware: amd-mi300x"),
-    "quantized weights in parts": (
-        {
-            **CHAT,
-            "technique": {"method": "qlora"},
-            "hardware": {"profile": "processors", "nodes": 2},
-            "distribution": {"strategy": "deepspeed", "zeroStage": 3},
-        },
-        "spec.distribution: qlora with its weights in parts",
-    ),
     "the second of two copies": (
         {"output": {"destinations": [ROWS, {"mlflow": {"trackingUri": "https://mlflow.example"}}]}},
         "spec.output.destinations[1]",

@@ -23,6 +23,7 @@ from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.manifests.volumes import Required
 from finetune_operator.reconcile.actions import Create, Delete, ProveIdle, State
 from finetune_operator.reconcile.attempts.history import LAST_WORD_GRACE
+from finetune_operator.reconcile.attempts.underway import WAITING_RESYNC
 from finetune_operator.reconcile.decide import decide
 from finetune_operator.reconcile.snapshot import InvalidSpec, Missing, Snapshot
 from finetune_trainer.contract import ExitCode, FailureReason, Outcome
@@ -81,7 +82,7 @@ CASES = {
     ),
     "a job that is being deleted is left alone": Case(seen(deleting=True), State.DELETING, Reason.ACTIVE),
     "a Job without a pod is told in the words of its creation": Case(
-        seen(workload=a_workload()), State.CREATING, Reason.CREATED, want_again=7.5
+        seen(workload=a_workload()), State.CREATING, Reason.CREATED, want_again=WAITING_RESYNC
     ),
     "a running pod that has not spoken is starting": Case(
         seen(workload=a_workload(), pod=a_pod(running=True)), State.STARTING, Reason.STARTING, want_again=300.0

@@ -1,5 +1,7 @@
 """What becomes of a job that has ended."""
 
+from dataclasses import replace
+
 import pytest
 from builders import KEY, NOW, a_job, a_workload, remembered, seen
 from finetune_operator.api import timestamps
@@ -28,6 +30,12 @@ def test_after_end(spec, want_actions, want_again):
     decision = after_end(seen(spec, previous=ENDED, workloads=JOBS))
     assert decision.verdict.state is State.FINISHED_BEFORE
     assert (decision.actions, decision.requeue_after) == (want_actions, want_again)
+
+
+def test_a_jobset_that_it_left_behind_goes_as_one():
+    left = (a_workload(finished_at=NOW, kind="JobSet"),)
+    decision = after_end(seen(a_job(**CHILDREN), previous=ENDED, workloads=left))
+    assert decision.actions == (replace(A_CHILD, kind="JobSet"),)
 
 
 def test_a_job_whose_end_has_no_moment_stays():

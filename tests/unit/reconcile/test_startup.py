@@ -1,11 +1,11 @@
 """Why a pod does not run yet."""
 
 import pytest
-from builders import a_pod, a_workload
+from builders import a_job, a_pod, a_workload
 from finetune_operator.api.v1alpha1.reasons import STUCK, Reason
 from finetune_operator.reconcile.actions import State
-from finetune_operator.reconcile.snapshot import Trouble
-from finetune_operator.reconcile.startup import queued, waiting
+from finetune_operator.reconcile.snapshot import InvalidSpec, Trouble
+from finetune_operator.reconcile.startup import named, queued, waiting
 
 CASES = {
     "no pod yet": (None, Reason.CREATED, "objects are created"),
@@ -87,5 +87,36 @@ def test_a_job_in_a_queue_names_it():
     assert "queue 'team'" in verdict.message
 
 
+def test_a_job_in_a_queue_tells_what_that_says_of_it():
+    verdict = queued(a_workload(suspended=True), "team", Trouble("Inadmissible", "LocalQueue team doesn't exist"))
+    assert verdict.message == "waits for a place in queue 'team': LocalQueue team doesn't exist"
+
+
 def test_a_job_that_is_held_back_without_a_queue_is_told_as_what_it_is():
     assert "suspended by somebody else" in queued(a_workload(suspended=True), None).message
+
+
+KEYS = a_job(
+    dataset={"source": {"s3": {"uri": "s3://bucket/rows", "secretRef": {"name": "keys"}}}},
+)
+FIELD = "spec.dataset.source.s3.secretRef: "
+LACKS = {
+    "the Secret": ("CreateContainerConfigError", 'secret "keys" not found', FIELD),
+    "a key of it": (
+        "CreateContainerConfigError",
+        "couldn't find key AWS_ACCESS_KEY_ID in Secret team/keys",
+        FIELD,
+    ),
+    "another Secret": ("CreateContainerConfigError", 'secret "key" not found', ""),
+    "a ConfigMap of that name": ("CreateContainerConfigError", 'configmap "keys" not found', ""),
+    "an image": ("ErrImagePull", 'secret "keys" not found', ""),
+}
+
+
+@pytest.mark.parametrize(("reason", "message", "want_field"), LACKS.values(), ids=LACKS)
+def test_a_secret_that_is_not_there_is_told_with_the_field_that_names_it(reason, message, want_field):
+    found = waiting((a_pod(waiting_reason=reason, waiting_message=message),), 1, None)
+    told = named(found, KEYS)
+    assert told.message.startswith(want_field + message)
+    assert ("goes on by itself" in told.message) == bool(want_field)
+    assert named(found, InvalidSpec("no such task")) == found

@@ -30,7 +30,30 @@ def test_every_request_of_kopf_has_a_deadline(chosen):
 
 def test_only_objects_of_ours_are_watched(chosen):
     assert set(chosen.watching.label_selectors.values()) == {keys.LABEL_JOB_UID}
-    assert len(chosen.watching.label_selectors) == 2
+    assert {kind.any_name for kind in chosen.watching.label_selectors} == {"jobs", "jobsets", "pods"}
+
+
+@pytest.mark.parametrize("jobsets", [False, True])
+def test_jobsets_are_watched_only_where_there_may_be_some(jobsets):
+    doors = registry(Store(), WorkQueue(), Telemetry("test"), jobsets=jobsets)
+    watched = {each.selector.any_name or each.selector.plural for each in doors._watching._handlers}
+    assert ("jobsets" in watched) == jobsets
+
+
+def test_a_jobset_is_kept_as_the_job_that_it_stands_for():
+    async def story():
+        store, queue = Store(), WorkQueue()
+        doors = registry(store, queue, Telemetry("test"), jobsets=True)
+        on_workload = next(each.fn for each in doors._watching._handlers if each.fn.__name__ == "on_workload")
+        labels = {keys.LABEL_JOB: "reviews", keys.LABEL_JOB_UID: "1", keys.LABEL_ATTEMPT: "1"}
+        found = body(
+            kind="JobSet", spec={"replicatedJobs": [{"template": {"spec": {"parallelism": 2, "template": {}}}}]}
+        )
+        found["metadata"] |= {"labels": labels, "creationTimestamp": "2026-11-24T12:00:00Z"}
+        await on_workload(event={"type": None, "object": found})
+        return store.workload(await queue.take())["spec"]
+
+    assert asyncio.run(story()) == {"parallelism": 2, "suspend": False}
 
 
 def test_kopf_keeps_nothing_in_objects(chosen):

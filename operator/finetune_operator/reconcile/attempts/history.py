@@ -10,7 +10,7 @@ import math
 from finetune_trainer.contract import ExitReport, Outcome
 
 from finetune_operator.api import timestamps
-from finetune_operator.api.v1alpha1.reasons import ConditionType, Reason
+from finetune_operator.api.v1alpha1.reasons import INFRASTRUCTURE, ConditionType, Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import AttemptStatus
 from finetune_operator.reconcile.attempts import failure
@@ -21,7 +21,7 @@ LAST_WORD_GRACE = 10.0
 """Seconds that the news of a pod's end may come after that of its Job's: they travel on two watches."""
 
 REMEMBERED = 64
-"""Attempts that status holds before those that were suspended are folded into the ones after them."""
+"""Attempts that status holds before those from which nothing follows any more are folded into the ones after them."""
 
 Attempts = tuple[AttemptStatus, ...]
 
@@ -39,6 +39,16 @@ def reason_of(attempt: AttemptStatus) -> Reason | None:
     if attempt.reason is None:
         return None
     return Reason(attempt.reason) if attempt.reason in set(Reason) else Reason.UNKNOWN
+
+
+def since_advance(attempts: Attempts) -> Attempts:
+    """Return the attempts after the newest one that saved a later checkpoint than all before it had."""
+    furthest = 0
+    since = attempts
+    for place, one in enumerate(attempts, 1):
+        if one.checkpoint_step is not None and one.checkpoint_step > furthest:
+            furthest, since = one.checkpoint_step, attempts[place:]
+    return since
 
 
 def last_report(seen: Snapshot) -> ExitReport | None:
@@ -70,6 +80,7 @@ def _renewed(seen: Snapshot, known: AttemptStatus) -> AttemptStatus:
             "end_time": timestamps.write(ended_at),
             "reason": cause.reason.value,
             "message": None if cause.reason is Reason.SUCCEEDED else cause.message or None,
+            "checkpoint_step": _saved(seen, known, pods),
             "active_seconds": known.active_seconds + (0 if known.reason else _active(known, workload, ended_at)),
         }
     )
@@ -93,6 +104,15 @@ def _followed(
             "queued_seconds": _queued(seen, known, workload),
         }
     )
+
+
+def _saved(seen: Snapshot, known: AttemptStatus, pods: tuple[PodFacts, ...]) -> int | None:
+    """Return the newest checkpoint at the end of an attempt, by its last word or by what was told before."""
+    report = failure.exit_report(pods[0].ending) if pods else None
+    live = seen.progress if seen.progress and seen.progress.attempt == known.number else None
+    told = [one.checkpoint_step for one in (report, live) if one is not None]
+    told += [seen.previous.checkpoint.step] if seen.previous.checkpoint else []
+    return max((step for step in told if step is not None), default=None)
 
 
 def _evicted(seen: Snapshot, known: AttemptStatus, workload: Workload) -> AttemptStatus:
@@ -170,14 +190,24 @@ def _active(known: AttemptStatus, workload: Workload | None, until: float) -> in
 
 
 def _shortened(seen: Snapshot, attempts: Attempts) -> Attempts:
-    """Return the attempts without the oldest suspended ones, where they are too many to remember."""
-    kept = list(attempts)
+    """Return the attempts without the oldest that count for nothing, where they are too many to remember."""
+    kept = attempts
     while len(kept) > REMEMBERED:
-        foldable = (n for n, one in enumerate(kept[:-1]) if one.reason == Reason.SUSPENDED)
-        place = next((n for n in foldable if seen.workload_of(kept[n].number) is None), None)
+        place = next((n for n in _foldable(kept) if seen.workload_of(kept[n].number) is None), None)
         if place is None:
             break
-        folded = kept.pop(place).active_seconds
-        after = kept[place]
-        kept[place] = after.model_copy(update={"active_seconds": after.active_seconds + folded})
-    return tuple(kept)
+        after = kept[place + 1]
+        longer = after.model_copy(update={"active_seconds": after.active_seconds + kept[place].active_seconds})
+        kept = (*kept[:place], longer, *kept[place + 2 :])
+    return kept
+
+
+def _foldable(attempts: Attempts) -> list[int]:
+    """Return the places of attempts that were suspended, or broken off by the cluster before the last advance."""
+    advance = len(attempts) - len(since_advance(attempts)) - 1
+    return [
+        place
+        for place, one in enumerate(attempts[:-1])
+        if place != advance
+        if one.reason == Reason.SUSPENDED or (place < advance and one.reason in INFRASTRUCTURE)
+    ]

@@ -1,7 +1,8 @@
 """Whether a job is tried again after an attempt ended, when, and with which plan; `after` is the entry.
 
-How often depends on what ended it: what the user has to change, never; what the cluster did, up to a bound of its own,
-the first time at once; memory, as long as a smaller plan exists; all else up to `spec.backoffLimit`, with pauses.
+How often depends on what ended it: what the user has to change, never; what the cluster did, up to a bound of its own
+that each newer checkpoint sets back, the first time at once; memory, as long as a smaller plan exists; all else up to
+`spec.backoffLimit`, with pauses.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import AttemptStatus
 from finetune_operator.planning.plan import Descent
 from finetune_operator.reconcile.attempts import oom
-from finetune_operator.reconcile.attempts.history import Attempts, reason_of
+from finetune_operator.reconcile.attempts.history import Attempts, last_report, reason_of, since_advance
 from finetune_operator.reconcile.snapshot import Snapshot
 
 INFRASTRUCTURE_LIMIT = 10
-"""Attempts of a job that the cluster may break off; the next such end is the job's."""
+"""Attempts that the cluster may break off before one saves a newer checkpoint; the next such end is the job's.
+
+A job on nodes that come and go is broken off all the time and still arrives, as long as it gets further in between. It
+cannot go on for ever either: its steps are finite.
+"""
 
 FIRST_PAUSE = 10.0
 """Seconds before the first retry after an error; it doubles with each."""
@@ -85,7 +90,7 @@ def after(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts) -> Again | 
     reason = reason_of(ended) or Reason.UNKNOWN
     kind, said = failure_class(reason), ended.message or ""
     ended_at = timestamps.parse(ended.end_time) if ended.end_time else seen.now
-    same, count = oom.descent_of(ended), _count(attempts, kind)
+    same = oom.descent_of(ended)
     if kind is FailureClass.USER:
         return Enough(reason, said)
     if kind is FailureClass.STOPPED:
@@ -93,10 +98,13 @@ def after(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts) -> Again | 
     if kind is FailureClass.MEMORY:
         return _smaller(seen, spec, attempts, reason)
     if kind is FailureClass.INFRASTRUCTURE:
+        count = _count(since_advance(attempts), kind)
         if count > INFRASTRUCTURE_LIMIT:
-            return Enough(reason, f"{said}; gave up after the cluster broke off {count} attempts")
-        pause = 0.0 if count == 1 else _pause(seen, ended, count - 1)
+            words = f"gave up after the cluster broke off {count} attempts without a newer checkpoint"
+            return Enough(reason, f"{said}; {words}")
+        pause = 0.0 if count <= 1 else _pause(seen, ended, count - 1)
     else:
+        count = _count(attempts, kind)
         if count > spec.backoff_limit:
             return Enough(reason, f"{said}; gave up after {_times(count)}: spec.backoffLimit is {spec.backoff_limit}")
         pause = _pause(seen, ended, count)
@@ -105,12 +113,34 @@ def after(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts) -> Again | 
 
 def _smaller(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts, reason: Reason) -> Again | Enough:
     ended = attempts[-1]
-    step = oom.next_step(spec, seen.profiles, ended)
+    saved = _saved_step(seen, spec)
+    step = oom.next_step(spec, seen.profiles, ended, has_checkpoint=saved is not None)
     if step is None:
         tried = "; ".join(one.change for one in attempts if one.change) or "the plan has no smaller form"
-        return Enough(reason, f"{ended.message or reason.value}; nothing smaller is left. Tried: {tried}")
+        words = f"{ended.message or reason.value}; nothing smaller is left. Tried: {tried}"
+        other = oom.left_out(spec, seen.profiles, ended) if saved is not None else ""
+        if other:
+            words += (
+                f". Not tried: {other}, which cannot read the checkpoint of step {saved}; a new job with "
+                "spec.distribution set so would begin from nothing"
+            )
+        return Enough(reason, words)
     words = f"attempt {ended.number} ended: {reason.value}; now {step.change}, same effective batch"
     return Again(seen.now, step.descent, Reason.RESTARTING, words, step.change)
+
+
+def _saved_step(seen: Snapshot, spec: FineTuneJobSpec) -> int | None:
+    """Return the step of the newest checkpoint that the next attempt will find, if there is one."""
+    storage = spec.checkpoints.storage
+    if storage is not None and storage.ephemeral is not None:
+        return None
+    report, known = last_report(seen), seen.previous.checkpoint
+    told = (
+        report.checkpoint_step if report else None,
+        seen.progress.checkpoint_step if seen.progress else None,
+        known.step if known else None,
+    )
+    return next((step for step in told if step is not None), None)
 
 
 def _count(attempts: Attempts, kind: FailureClass) -> int:

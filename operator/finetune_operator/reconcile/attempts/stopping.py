@@ -71,7 +71,7 @@ def deletions(seen: Snapshot, attempt: int) -> tuple[Action, ...]:
         )
     if workload.deleting or workload.finished_at is not None:
         return ()
-    return (Delete(kind="Job", namespace=namespace, name=workload.name, uid=workload.uid),)
+    return (Delete(kind=workload.kind, namespace=namespace, name=workload.name, uid=workload.uid),)
 
 
 def _verdict(seen: Snapshot, why: Reason, message: str) -> Verdict:

@@ -21,12 +21,6 @@ WAITING_RESYNC = 1800.0
 
 LOOK_AGAIN_FOR_LAST_WORD = 1.0
 
-LOOK_AGAIN_FOR_START = 5.0
-"""Seconds between looks at pods that have not started, while their Events may tell why."""
-
-PATIENCE = 0.25
-"""Part of the time that pods have not started after which they are looked at again, so less and less often."""
-
 _BEFORE_TRAINING = frozenset(
     {
         TrainerPhase.STARTING,
@@ -52,7 +46,7 @@ def follow(seen: Snapshot, attempts: Attempts) -> Decision:
     if not started(workload, pods) and not workload.suspended:
         left = deadline.seconds_to_start(seen, workload)
         if left is not None and left <= 0:
-            return _too_late(seen, attempts, startup.waiting(pods, workload.pods, seen.trouble))
+            return _too_late(seen, attempts, _waiting(seen, workload, pods))
     verdict = _progress(seen, workload, pods)
     return Decision(verdict, actions=_lost_claim(seen, verdict), requeue_after=_look_again(seen, attempts, workload))
 
@@ -67,12 +61,16 @@ def _too_late(seen: Snapshot, attempts: Attempts, stuck: Verdict) -> Decision:
     return stopping.stop(seen, attempts, stuck.reason, f"did not start within {seconds} s: {stuck.message}")
 
 
+def _waiting(seen: Snapshot, workload: Workload, pods: tuple[PodFacts, ...]) -> Verdict:
+    return startup.named(startup.waiting(pods, workload.pods, seen.trouble), seen.spec)
+
+
 def _progress(seen: Snapshot, workload: Workload, pods: tuple[PodFacts, ...]) -> Verdict:
     if workload.suspended:
         queue = seen.spec.queue_name if isinstance(seen.spec, FineTuneJobSpec) else None
-        return startup.queued(workload, queue)
+        return startup.queued(workload, queue, seen.trouble, last_report(seen))
     if not started(workload, pods):
-        return startup.waiting(pods, workload.pods, seen.trouble)
+        return _waiting(seen, workload, pods)
     phase = seen.progress.phase if seen.progress else TrainerPhase.STARTING
     report = last_report(seen)
     if phase in _BEFORE_TRAINING:
@@ -98,7 +96,6 @@ def _look_again(seen: Snapshot, attempts: Attempts, workload: Workload) -> float
         left = deadline.seconds_left(seen, seen.spec, attempts)
         due += [] if left is None or workload.suspended else [left]
     if not workload.suspended and not begun:
-        due.append(max(LOOK_AGAIN_FOR_START, PATIENCE * deadline.seconds_active(seen, workload)))
         left = deadline.seconds_to_start(seen, workload)
         due += [] if left is None else [left]
     return max(LOOK_AGAIN_FOR_LAST_WORD, min(due))

@@ -19,8 +19,15 @@ from builders import (
 )
 from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import Reason
-from finetune_operator.api.v1alpha1.status import Condition
-from finetune_operator.reconcile.attempts.history import LAST_WORD_GRACE, REMEMBERED, history, last_report, reason_of
+from finetune_operator.api.v1alpha1.status import CheckpointStatus, Condition
+from finetune_operator.reconcile.attempts.history import (
+    LAST_WORD_GRACE,
+    REMEMBERED,
+    history,
+    last_report,
+    reason_of,
+    since_advance,
+)
 from finetune_trainer.contract import ExitCode, FailureReason, Outcome
 
 FAILED = a_workload(failed_reason="BackoffLimitExceeded", finished_at=NOW - 1)
@@ -224,6 +231,53 @@ def test_failures_are_never_folded_nor_attempts_whose_job_is_there():
     first = an_attempt(1, reason="Suspended", active_seconds=10)
     with_job = seen(previous=remembered(first, *failed[1:]), workloads=(a_workload(complete=True, finished_at=NOW),))
     assert history(with_job)[0] == first
+
+
+def test_attempts_that_the_cluster_broke_off_before_a_newer_checkpoint_are_folded_too():
+    many = [an_attempt(n, reason="Preempted", active_seconds=10, checkpoint_step=5 * n) for n in range(1, REMEMBERED)]
+    many += [an_attempt(n, reason="Evicted", active_seconds=10) for n in range(REMEMBERED, REMEMBERED + 3)]
+    left = history(seen(previous=remembered(*many)))
+    assert [one.number for one in left] == list(range(3, REMEMBERED + 3))
+    assert sum(one.active_seconds for one in left) == 10 * len(many)
+    assert since_advance(left) == since_advance(tuple(many))
+
+
+def test_the_attempt_that_got_furthest_is_never_folded():
+    furthest = an_attempt(1, reason="Suspended", checkpoint_step=500)
+    later = [an_attempt(n, reason="Suspended", checkpoint_step=500) for n in range(2, REMEMBERED + 3)]
+    left = history(seen(previous=remembered(furthest, *later)))
+    assert [one.number for one in left] == [1, *range(4, REMEMBERED + 3)]
+
+
+AT_40 = CheckpointStatus(step=40, resumable=True)
+GONE_SILENTLY = {"previous": remembered(an_attempt(), checkpoint=AT_40), "listed": True}
+CHECKPOINTS = {
+    "by its last word": (seen(previous=UNDER_WAY, listed=True, pod=GONE), 40),
+    "by what its trainer said before": (seen(**GONE_SILENTLY, progress=at_step(62, checkpoint_step=60)), 60),
+    "by what status told before": (seen(**GONE_SILENTLY), 40),
+    "by its own trainer's word, not another's": (
+        seen(**GONE_SILENTLY, progress=at_step(62, checkpoint_step=60, attempt=2)),
+        40,
+    ),
+    "not at all where nothing was saved": (seen(previous=UNDER_WAY, listed=True), None),
+}
+
+
+@pytest.mark.parametrize(("snapshot", "want"), CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_the_newest_checkpoint_is_remembered_with_the_end_of_an_attempt(snapshot, want):
+    (one,) = history(snapshot)
+    assert one.end_time is not None
+    assert one.checkpoint_step == want
+
+
+def test_what_follows_an_advance_is_what_came_after_the_latest_step_that_was_saved():
+    first, saved, again, lost = (
+        an_attempt(n, reason="Evicted", checkpoint_step=s) for n, s in enumerate((0, 40, 40, None), 1)
+    )
+    assert since_advance(()) == ()
+    assert since_advance((first,)) == (first,)
+    assert since_advance((first, saved)) == ()
+    assert since_advance((first, saved, again, lost)) == (again, lost)
 
 
 def test_of_several_pods_the_attempt_starts_with_the_first():

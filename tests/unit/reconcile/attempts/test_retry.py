@@ -1,10 +1,13 @@
 """Whether, when and how a job is tried again."""
 
 import pytest
-from builders import NOW, a_job, an_attempt, remembered, seen
+from builders import NOW, a_failure, a_job, an_attempt, ended, remembered, seen
 from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import FAILURES, Reason
-from finetune_operator.planning.plan import Descent
+from finetune_operator.api.v1alpha1.status import CheckpointStatus
+from finetune_operator.api.v1alpha1.storage import Checkpoints
+from finetune_operator.planning.plan import Descent, plan
+from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.attempts import retry
 from finetune_operator.reconcile.attempts.retry import (
     FIRST_PAUSE,
@@ -15,6 +18,7 @@ from finetune_operator.reconcile.attempts.retry import (
     Enough,
     FailureClass,
 )
+from finetune_trainer.contract import FailureReason, Progress, TrainerPhase
 
 ENDED = NOW - 1
 
@@ -48,6 +52,29 @@ def test_what_the_cluster_breaks_off_too_often_ends_the_job():
     enough = after(*most, "Preempted")
     assert enough.reason is Reason.PREEMPTED
     assert "broke off 11 attempts" in enough.message
+
+
+def broken_off(*steps):
+    """What follows attempts that the cluster broke off, each with so many steps saved by then."""
+    attempts = tuple(an_attempt(n, reason="Preempted", checkpoint_step=step) for n, step in enumerate(steps, 1))
+    return retry.after(seen(previous=remembered(*attempts)), a_job(), attempts)
+
+
+def test_what_the_cluster_breaks_off_goes_on_for_as_long_as_it_gets_further_each_time():
+    assert broken_off(*range(10, 410, 10)).at == ENDED
+
+
+def test_a_newer_checkpoint_sets_the_count_of_what_the_cluster_broke_off_back():
+    stuck = [10] * INFRASTRUCTURE_LIMIT
+    assert isinstance(broken_off(10, *stuck), Again)
+    assert broken_off(10, *stuck, 20).at == ENDED
+    assert broken_off(10, *stuck, 20, 20).at == ENDED
+    assert broken_off(10, *stuck, 20, 20, 20).at == about(FIRST_PAUSE)
+    assert "without a newer checkpoint" in broken_off(10, *stuck, 20, *[20] * (INFRASTRUCTURE_LIMIT + 1)).message
+
+
+def test_steps_that_are_saved_and_lost_again_are_no_advance():
+    assert isinstance(broken_off(*[10, 5, 8, 10, 3] * 2, 10, 4), Enough)
 
 
 def test_what_the_cluster_broke_off_does_not_use_up_the_backoff_limit():
@@ -126,3 +153,45 @@ def test_every_failure_has_a_class():
 def test_times_are_read_from_status():
     attempt = an_attempt(reason="Evicted", end_time=timestamps.write(NOW - 100))
     assert retry.after(seen(), a_job(), (attempt,)).at == NOW - 100
+
+
+SHARED = a_job(
+    model={"name": "microsoft/Phi-3-mini-4k-instruct"},
+    task="chat",
+    technique={"method": "lora"},
+    hardware={"accelerator": "nvidia-a100-80gb", "devicesPerNode": 2},
+)
+SAVED = CheckpointStatus(step=7, resumable=True)
+RAN_OUT = a_failure(FailureReason.GPU_OUT_OF_MEMORY, checkpoint_step=7)
+TOLD = {
+    "by the report": {"pod": ended(13, report=RAN_OUT)},
+    "by the last progress": {"progress": Progress(phase=TrainerPhase.TRAINING, updated_at=NOW, checkpoint_step=7)},
+    "by what status remembers": {"previous": remembered(checkpoint=SAVED)},
+}
+
+
+def at_the_last_rung_that_reads_a_checkpoint():
+    count = sum("ZeRO" not in change and "offload" not in change for change in plan(SHARED, Profiles()).ladder)
+    return an_attempt(reason="GPUOutOfMemory", message="no memory", rung=count, change="gradientCheckpointing")
+
+
+@pytest.mark.parametrize("facts", TOLD.values(), ids=TOLD)
+def test_a_checkpoint_is_not_given_up_for_memory_and_the_user_hears_what_would_take_that(facts):
+    enough = retry.after(seen(SHARED, **facts), SHARED, (at_the_last_rung_that_reads_a_checkpoint(),))
+    assert isinstance(enough, Enough)
+    assert "Not tried: ZeRO stage" in enough.message
+    assert "cannot read the checkpoint of step 7" in enough.message
+
+
+def test_without_a_checkpoint_to_lose_devices_share_more():
+    attempts = (at_the_last_rung_that_reads_a_checkpoint(),)
+    assert "ZeRO stage" in retry.after(seen(SHARED), SHARED, attempts).change
+    passing = SHARED.model_copy(update={"checkpoints": Checkpoints.model_validate({"storage": {"ephemeral": {}}})})
+    again = retry.after(seen(passing, previous=remembered(checkpoint=SAVED)), passing, attempts)
+    assert "ZeRO stage" in again.change
+
+
+def test_where_nothing_at_all_is_left_no_checkpoint_is_blamed():
+    attempts = (an_attempt(1, reason="GPUOutOfMemory", rung=99),)
+    enough = retry.after(seen(previous=remembered(checkpoint=SAVED)), a_job(), attempts)
+    assert "Not tried" not in enough.message

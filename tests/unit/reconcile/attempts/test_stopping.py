@@ -1,5 +1,7 @@
 """How what runs is brought to an end."""
 
+from dataclasses import replace
+
 import pytest
 from builders import KEY, NOW, a_pod, a_report, a_workload, an_attempt, ended, seen
 from finetune_operator.api.v1alpha1.reasons import Reason
@@ -14,6 +16,7 @@ RUNNING = a_pod(running=True)
 CASES = {
     "a Job that is active": (seen(workload=a_workload(), pod=RUNNING), (THE_JOB,)),
     "a Job that a queue holds back": (seen(workload=a_workload(suspended=True)), (THE_JOB,)),
+    "a JobSet": (seen(workload=a_workload(kind="JobSet"), pod=RUNNING), (replace(THE_JOB, kind="JobSet"),)),
     "a Job that is going already": (seen(workload=a_workload(deleting=True), pod=RUNNING), ()),
     "a Job that has ended by itself": (seen(workload=a_workload(finished_at=NOW), pod=RUNNING), ()),
     "a pod whose Job is gone": (seen(pod=RUNNING), (THE_POD,)),

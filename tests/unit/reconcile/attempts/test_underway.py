@@ -27,10 +27,10 @@ class Case(typing.NamedTuple):
 
 
 CASES = {
-    "a pod that does not exist yet": Case(seen(workload=JOB), State.CREATING, Reason.CREATED, 7.5),
-    "a pod that waits": Case(seen(workload=JOB, pod=a_pod()), State.PENDING, Reason.POD_PENDING, 7.5),
+    "a pod that does not exist yet": Case(seen(workload=JOB), State.CREATING, Reason.CREATED, WAITING_RESYNC),
+    "a pod that waits": Case(seen(workload=JOB, pod=a_pod()), State.PENDING, Reason.POD_PENDING, WAITING_RESYNC),
     "a pod that was just made": Case(
-        seen(workload=a_workload(started_at=NOW - 1), pod=a_pod()), State.PENDING, Reason.POD_PENDING, 5.0
+        seen(workload=a_workload(started_at=NOW - 1), pod=a_pod()), State.PENDING, Reason.POD_PENDING, WAITING_RESYNC
     ),
     "a pod that has waited for hours is looked at now and then": Case(
         seen(workload=a_workload(started_at=NOW - 20_000), pod=a_pod(unschedulable="no node"), profiles=PATIENT),
@@ -39,13 +39,13 @@ CASES = {
         WAITING_RESYNC,
     ),
     "a Job that has not told when it started counts from when it was made": Case(
-        seen(workload=a_workload(started_at=None)), State.CREATING, Reason.CREATED, 7.5
+        seen(workload=a_workload(started_at=None)), State.CREATING, Reason.CREATED, WAITING_RESYNC
     ),
     "what events tell of a pod that waits": Case(
         seen(workload=JOB, pod=a_pod(), trouble=Trouble("FailedMount", "no such claim")),
         State.PENDING,
         Reason.VOLUME,
-        7.5,
+        WAITING_RESYNC,
     ),
     "a Job that a queue holds back": Case(
         seen(a_job(queueName="team"), workload=a_workload(suspended=True, started_at=None)),
@@ -81,10 +81,10 @@ CASES = {
         seen(workload=a_workload(pods=2), pods=(RUNNING, a_pod(rank=1, unschedulable="no node"))),
         State.PENDING,
         Reason.UNSCHEDULABLE,
-        7.5,
+        WAITING_RESYNC,
     ),
     "one of two pods that is missing": Case(
-        seen(workload=a_workload(pods=2), pod=RUNNING), State.PENDING, Reason.POD_PENDING, 7.5
+        seen(workload=a_workload(pods=2), pod=RUNNING), State.PENDING, Reason.POD_PENDING, WAITING_RESYNC
     ),
     "two pods that have started": Case(
         seen(workload=a_workload(pods=2), pods=(RUNNING, a_pod(running=True, rank=1)), progress=at_step(7)),

@@ -55,6 +55,16 @@ def test_a_refused_job_has_an_exit_status_of_its_own(job, capsys):
     assert found["memory"]["predictedBytes"] > found["memory"]["limitBytes"] > 0
 
 
+def test_of_a_model_on_a_claim_it_says_what_the_operator_would_do(job, capsys, tmp_path):
+    path = job(model={"name": "my-team/own", "source": {"claim": {"name": "models"}}})
+    assert main([path, "-o", "json"]) == REFUSED
+    refusal = json.loads(capsys.readouterr().out)["refusal"]
+    assert refusal["reason"] == "UnknownModel"
+    assert "The operator reads its config.json from the claim before it plans" in refusal["message"]
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    assert main([path, "--model-config", str(tmp_path / "config.json")]) == FITS
+
+
 def test_one_refused_job_among_others_counts(job, capsys):
     path = job("one", "two", model=PHI)
     assert main([path, "-o", "json", *pinned(*FULL_ON_T4)]) == REFUSED

@@ -1,0 +1,91 @@
+"""Why pods do not come or do not start, as their Events tell.
+
+Events are no watched kind, and the API server reads all of a namespace to answer about one. So one question is asked
+for each namespace in which something is late, whatever the number of jobs there.
+"""
+
+from __future__ import annotations
+
+import collections
+import typing
+
+from finetune_operator.api import timestamps
+from finetune_operator.api.identity import JobKey
+from finetune_operator.cluster.client import EVENTS, Client
+from finetune_operator.cluster.errors import ApiError
+from finetune_operator.cluster.store import Body, Store, attempt_of
+from finetune_operator.reconcile.snapshot import Trouble
+
+NO_POD_SECONDS = 5.0
+"""Seconds that a Job may take to make its pods, before its Events are asked why it does not."""
+
+CREATING_SECONDS = 8.0
+"""Seconds that a pod may take to start, before its Events are asked why it does not."""
+
+
+async def ask(client: Client, store: Store, now: float) -> list[JobKey]:
+    """Read the warnings about all attempts that are late, and keep them; return the jobs with something new.
+
+    What cannot be read (a role of an older release, an API server that does not answer) is left as it was.
+    """
+    late: dict[str, dict[str, JobKey]] = collections.defaultdict(dict)
+    for key, _body in store.jobs():
+        if (uid := _late(store, key, now)) is not None:
+            late[key.namespace][uid] = key
+    news = []
+    for namespace, jobs in late.items():
+        try:
+            events = await client.list(EVENTS, namespace, field_selector="type=Warning")
+        except ApiError:
+            continue
+        told = _newest(events)
+        news += [key for uid, key in jobs.items() if store.keep_trouble(key, uid, told.get(uid))]
+    return news
+
+
+def _newest(events: list[typing.Any]) -> dict[str, Trouble]:
+    """Return the newest warning about each object, by its uid."""
+    events.sort(key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
+    return {
+        (one.get("involvedObject") or {}).get("uid", ""): Trouble(one.get("reason", ""), one.get("message", ""))
+        for one in events
+    }
+
+
+def _late(store: Store, key: JobKey, now: float) -> str | None:
+    """Return the uid of what of a job's newest attempt is late: a pod that does not start, or the Job without it.
+
+    Looks at the objects as they are: there may be thousands.
+    """
+    newest = store.workload(key)
+    if newest is None or not _active(newest):
+        return None
+    number = attempt_of(newest)
+    pods = [pod for pod in store.pods(key) if attempt_of(pod) == number]
+    for pod in pods:
+        if _starting(pod) and _created(pod) + CREATING_SECONDS <= now:
+            return str(pod["metadata"]["uid"])
+    if len(pods) >= newest["spec"].get("parallelism", 1):
+        return None
+    since = (newest.get("status") or {}).get("startTime")
+    begun = timestamps.parse(since) if since else _created(newest)
+    return str(newest["metadata"]["uid"]) if begun + NO_POD_SECONDS <= now else None
+
+
+def _active(workload: Body) -> bool:
+    """Whether a Job makes pods: it is not held back, not ended, not going."""
+    held = (workload.get("spec") or {}).get("suspend") or "deletionTimestamp" in workload["metadata"]
+    conditions = (workload.get("status") or {}).get("conditions") or ()
+    return not held and not any(one["type"] in {"Complete", "Failed"} and one["status"] == "True" for one in conditions)
+
+
+def _starting(pod: Body) -> bool:
+    """Whether a pod has its node and does not run; where it has none, the scheduler says why in its status."""
+    status = pod.get("status") or {}
+    if status.get("phase", "Pending") != "Pending":
+        return False
+    return not any(one["type"] == "PodScheduled" and one["status"] == "False" for one in status.get("conditions") or ())
+
+
+def _created(body: Body) -> float:
+    return timestamps.parse(body["metadata"]["creationTimestamp"])

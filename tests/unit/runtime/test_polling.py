@@ -1,0 +1,64 @@
+"""Which trainers are asked how far they are."""
+
+import asyncio
+
+from finetune_operator.api.identity import JobKey
+from finetune_operator.cluster.store import Store
+from finetune_operator.runtime.polling import poll_once
+from finetune_operator.runtime.queue import WorkQueue
+from finetune_trainer.contract import Progress
+
+KEY = JobKey("team", "reviews", "uid-1")
+MOMENT = "2026-01-01T00:00:00Z"
+
+
+class Trainers:
+    """Answers for every pod, and remembers which it was."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def progress(self, _namespace, pod, _address):
+        self.asked.append(pod)
+        return Progress(step=3)
+
+
+def store_with(attempt, **status):
+    store = Store()
+    metadata = {"namespace": "team", "creationTimestamp": MOMENT}
+    store.keep_job({"metadata": {**metadata, "name": "reviews", "uid": "uid-1"}})
+    labels = {"finetune.dev/job-name": "reviews", "finetune.dev/job-uid": "uid-1", "finetune.dev/attempt": attempt}
+    pod = {**metadata, "name": f"reviews-{attempt}", "uid": "p", "labels": labels}
+    store.keep_pod({"metadata": pod, "status": {"phase": "Running", "podIP": "10.0.0.7", **status}})
+    return store
+
+
+def asked(store):
+    async def ask():
+        trainers, queue = Trainers(), WorkQueue()
+        count = await poll_once(store, queue, trainers)
+        return count, trainers.asked, queue.waiting
+
+    return asyncio.run(ask())
+
+
+def test_a_running_trainer_is_asked_and_its_job_looked_at():
+    store = store_with("1")
+    assert asked(store) == (1, ["reviews-1"], 1)
+    assert store.progress(KEY).step == 3
+    assert asked(store) == (1, ["reviews-1"], 0)  # nothing new
+
+
+def test_a_pod_that_waits_is_not_asked():
+    assert asked(store_with("1", phase="Pending")) == (0, [], 0)
+    assert asked(store_with("1", podIP="")) == (0, [], 0)
+
+
+def test_what_reads_a_models_numbers_is_not_asked():
+    assert asked(store_with("0")) == (0, [], 0)
+
+
+def test_a_job_without_a_pod_is_not_asked():
+    store = Store()
+    store.keep_job({"metadata": {"namespace": "team", "name": "reviews", "uid": "uid-1"}})
+    assert asked(store) == (0, [], 0)
