@@ -10,11 +10,13 @@ import logging
 import os
 
 import quiet
+from cluster import kueue
 from cluster.kinds import CLAIM, JOB, POD
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from simulation import CHILDREN, FITS, NAMES, SHAPES, TROUBLE, Simulation
+from shapes import FITS, SHAPES
+from simulation import CHILDREN, NAMES, TROUBLE, Simulation
 
 HISTORIES = int(os.environ.get("HISTORIES", "2000"))
 STEPS = 30
@@ -35,9 +37,13 @@ class History(RuleBasedStateMachine):
         super().__init__()
         self.story = Simulation()
 
-    @initialize(shape=some.sampled_from(sorted(SHAPES)), fits=SOME_FIT, ticks=some.integers(0, 8))
-    def a_job_is_applied_first(self, shape, fits, ticks):
+    @initialize(
+        shape=some.sampled_from(sorted(SHAPES)), fits=SOME_FIT, ticks=some.integers(0, 8), goes_on=some.integers(0, 4)
+    )
+    def a_job_is_applied_first(self, shape, fits, ticks, goes_on):
         self.story.applies("anna", shape, fits)
+        if goes_on == 0:
+            self.story.applies("bert", "goes on from anna", fits)
         self.story.time_passes(ticks)
 
     @rule(name=some.sampled_from(NAMES), shape=some.sampled_from(sorted(SHAPES)), fits=SOME_FIT)
@@ -123,6 +129,17 @@ class History(RuleBasedStateMachine):
     def a_node_is_lost(self):
         self.story.loses_node()
 
+    @rule(
+        name=some.sampled_from(NAMES),
+        ticks=some.integers(4, 10),
+        lifetime=some.integers(1, 4),
+        seconds=some.sampled_from([20, 300, 3000]),
+    )
+    def a_job_trains_on_nodes_that_come_and_go(self, name, ticks, lifetime, seconds):
+        self.story.applies(name, "plain", "it fits")
+        self.story.time_passes(ticks)
+        self.story.nodes_come_and_go(lifetime, seconds)
+
     @precondition(lambda self: self.story.nodes.lost)
     @rule()
     def lost_nodes_are_forgotten(self):
@@ -143,6 +160,23 @@ class History(RuleBasedStateMachine):
     @rule(seconds=some.sampled_from([-3600, 0, 0, 3600]))
     def the_operators_clock_is_wrong(self, seconds):
         self.story.skews(seconds)
+
+    @rule(is_open=some.booleans())
+    def the_queue_opens_or_closes(self, is_open):
+        self.story.opens_queue(is_open=is_open)
+
+    @precondition(lambda self: kueue.waiting(self.story.api) or kueue.holding(self.story.api))
+    @rule(moves=some.lists(some.integers(0, 5), min_size=1, max_size=5))
+    def the_queue_gives_and_takes_a_place(self, moves):
+        for ticks in moves:
+            self.story.moves_in_queue()
+            self.story.time_passes(ticks)
+
+    @precondition(lambda self: self.story.operator is not None and kueue.holding(self.story.api))
+    @rule(count=some.integers(1, 8), which=some.integers(0, 1))
+    def the_queue_takes_a_place_in_a_pass(self, count, which):
+        self.story.steps(count, which)
+        self.story.moves_in_queue()
 
     @rule()
     def controllers_work(self):
@@ -229,8 +263,8 @@ class History(RuleBasedStateMachine):
             raise
 
 
-def check(count, phases=(Phase.generate, Phase.shrink)):
-    """Run so many histories; raise what the first that fails raises, shrunk."""
+def check(count, phases=(Phase.generate, Phase.shrink), kind=History):
+    """Run so many histories of a kind; raise what the first that fails raises, shrunk."""
     how = settings(
         max_examples=count,
         stateful_step_count=STEPS,
@@ -243,7 +277,7 @@ def check(count, phases=(Phase.generate, Phase.shrink)):
     )
     logging.disable(logging.CRITICAL)
     try:
-        run_state_machine_as_test(History, settings=how)
+        run_state_machine_as_test(kind, settings=how)
     finally:
         logging.disable(logging.NOTSET)
 

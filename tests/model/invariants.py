@@ -8,8 +8,8 @@ from __future__ import annotations
 import collections
 from dataclasses import dataclass, field
 
-from cluster import objects
-from cluster.api_server import ApiServer, Change
+from cluster import kueue, objects
+from cluster.api_server import ApiServer, Change, Write
 from cluster.kinds import CLAIM, EVENT, FINE_TUNE_JOB, JOB, POD
 from cluster.nodes import Nodes, Start
 from cluster.objects import Body
@@ -17,10 +17,19 @@ from finetune_operator.api import keys
 from finetune_operator.api.v1alpha1.reasons import INFRASTRUCTURE, OUT_OF_MEMORY, Reason
 
 MOST_INFRASTRUCTURE = 11
-"""Attempts that may end by the cluster's fault; with the last the job ends."""
+"""Attempts that may end by the cluster's fault before one saves a newer checkpoint; with the last the job ends."""
+
+OPERATOR = "operator-"
+"""What the names of all operators begin with."""
 
 LAST = {Reason.SUCCEEDED, Reason.CANCELLED, Reason.DATA_INVALID, Reason.NON_FINITE_LOSS}
 """Ends after which no other attempt begins."""
+
+READING = "0"
+"""What stands where attempts have their number on pods that read a model's config.json, and write nowhere."""
+
+DISRUPTED = {Reason.EVICTED, Reason.PREEMPTED}
+"""Ends that a pod's condition tells of."""
 
 STOPPED = {Reason.SUSPENDED, Reason.DEADLINE_EXCEEDED}
 """Ends after which another attempt begins only when a user has changed the job."""
@@ -43,6 +52,13 @@ class Life:
     """Whether a new attempt has begun whose progress was not told yet."""
     end: tuple[object, ...] | None = None
     started: set[tuple[int, int]] = field(default_factory=set)
+    """Attempt and rank of every process, since its queue last let it begin."""
+    told: list[str] = field(default_factory=list)
+    """Every status; an Event may arrive when there is another."""
+    parent: str | None = None
+    """The job that it goes on from."""
+    volumes: set[tuple[str, str]] = field(default_factory=set)
+    """Where its trainers saved."""
 
 
 class Watch:
@@ -53,7 +69,7 @@ class Watch:
         self.lives: dict[str, Life] = {}
         self.live_pods: dict[str, dict[str, str]] = collections.defaultdict(dict)
         self._read: dict[object, int] = {}
-        self._starts = 0
+        self._starts = self._writes = 0
         self.places: dict[tuple[str, str], str] = {}
         self.let_go: set[str] = set()
         """Lives that somebody deleted, by themselves or with all that is around them."""
@@ -71,6 +87,10 @@ class Watch:
         for start in self.nodes.starts[self._starts :]:
             self._start(start)
         self._starts = len(self.nodes.starts)
+        for write in self.api.writes[self._writes :]:
+            if write.who.startswith(OPERATOR):
+                _is_guarded(write)
+        self._writes = len(self.api.writes)
 
     def _job(self, change: Change) -> None:
         body = change.new
@@ -80,9 +100,12 @@ class Watch:
         life = self.lives.setdefault(objects.uid(body), Life(objects.name(body)))
         life.backoff_limit = max(life.backoff_limit, body["spec"]["backoffLimit"])
         life.generation = body["metadata"]["generation"]
+        life.parent = body["spec"]["model"].get("fromJob")
         status = body.get("status") or {}
         if status != life.status:
             _goes_on(life, status)
+            self._is_true(life, objects.uid(body), status)
+            life.told.append(f"{status.get('message')} {status}")
             life.status = status
 
     def _goes(self, body: Body) -> None:
@@ -101,12 +124,30 @@ class Watch:
             live.pop(objects.uid(body), None)
         else:
             live[objects.uid(body)] = labels[keys.LABEL_ATTEMPT]
-        attempts = set(live.values())
+        attempts = set(live.values()) - {READING}
         assert len(attempts) <= 1, f"pods of attempts {sorted(attempts)} of {labels[keys.LABEL_JOB]} live at once"
 
     def _child(self, change: Change) -> None:
-        if change.old is None and change.new is not None:
-            _belongs(change.new)
+        old, new = change.old, change.new
+        if new is None:
+            return
+        if old is None:
+            _belongs(new)
+            assert new["spec"]["suspend"] or not kueue.is_queued(new), f"{objects.name(new)} begins before its queue"
+        elif old["spec"]["suspend"] and not new["spec"]["suspend"]:
+            labels = new["metadata"]["labels"]
+            life, attempt = self.lives.get(labels[keys.LABEL_JOB_UID]), int(labels[keys.LABEL_ATTEMPT])
+            if life is not None:  # its queue lets it begin, maybe again
+                life.started = {one for one in life.started if one[0] != attempt}
+
+    def _is_true(self, life: Life, uid: str, status: Body) -> None:
+        """What is said of an attempt has happened: a step that was saved, a pod that was taken away."""
+        saved = {step for place in life.volumes for step in self.nodes.volumes[place].history}
+        for one in status.get("attempts") or ():
+            step = one.get("checkpointStep")
+            assert not step or step in saved, f"{life.name} tells of step {step}, and saved {sorted(saved)}"
+            disrupted = one.get("reason") not in DISRUPTED or (uid, str(one["number"])) in self.nodes.disrupted
+            assert disrupted, f"attempt {one['number']} of {life.name} is said to be {one['reason']}, and was not"
 
     def _claim(self, change: Change) -> None:
         body = change.new or change.old or {}
@@ -125,9 +166,9 @@ class Watch:
             return
         life = self.lives.get(body["involvedObject"]["uid"])
         if life is not None and body["reason"] != "Planned":
-            told = [life.status.get("message") or "", str(life.status)]
-            assert any(body["message"] in text for text in told) or body["reason"] in str(life.status), (
-                f"an Event tells '{body['reason']}: {body['message']}', which no status has told yet"
+            message, reason = body["message"], body["reason"]
+            assert any(message in text or reason in text for text in life.told), (
+                f"an Event tells '{reason}: {message}', which no status has told yet"
             )
 
     def _start(self, start: Start) -> None:
@@ -139,6 +180,9 @@ class Watch:
         assert (start.newest or 0) >= life.saved, f"step {life.saved} was saved, but {start.newest} is found"
         assert (start.attempt, start.rank) not in life.started, f"attempt {start.attempt} started twice"
         life.started.add((start.attempt, start.rank))
+        life.volumes.add(start.place)
+        ready = [one for one in self.lives.values() if one.name == life.parent and one.end and "Succeeded" in one.end]
+        assert life.parent is None or ready, f"{life.name} begins before {life.parent} has succeeded"
         first = self.places.setdefault(start.place, start.uid)
         assert first == start.uid, f"{life.name} writes where another life of a job did: {start.place}"
 
@@ -151,6 +195,13 @@ class Watch:
                 uid = (claim["metadata"].get("labels") or {}).get(keys.LABEL_JOB_UID)
                 if claim["kind"] == CLAIM.name and uid in self.lives and not objects.deleting(claim):
                     self.lives[uid].saved = max(self.lives[uid].saved, volume.step)
+
+
+def _is_guarded(write: Write) -> None:
+    """The operator deletes what it has seen, not what has its name now; of a Job it writes nothing: a queue does."""
+    named = f"{write.kind} {write.name}"
+    assert write.verb != "delete" or write.uid is not None, f"{named} is deleted, whichever it is"
+    assert write.kind is not JOB or write.verb in {"create", "delete"}, f"{named} is not the operator's to {write.verb}"
 
 
 def _belongs(body: Body) -> None:
@@ -194,9 +245,13 @@ def _bounded(life: Life, attempts: list[Body]) -> None:
     ends = [Reason(one["reason"]) for one in attempts if one.get("reason") and one.get("endTime")]
     stopped = [one for one in ends if one in STOPPED]
     assert len(stopped) <= life.generation, f"{len(stopped)} attempts were stopped, on {life.generation} wishes"
-    infrastructure = [one for one in ends if one in INFRASTRUCTURE]
+    furthest, infrastructure = 0, 0
+    for one in attempts:
+        infrastructure += one.get("endTime") is not None and Reason(one["reason"]) in INFRASTRUCTURE
+        if (one.get("checkpointStep") or 0) > furthest:
+            furthest, infrastructure = one["checkpointStep"], 0
     counted = [one for one in ends if one not in INFRASTRUCTURE | OUT_OF_MEMORY | NO_FAILURE]
-    assert len(infrastructure) <= MOST_INFRASTRUCTURE, f"{len(infrastructure)} attempts ended by the cluster's fault"
+    assert infrastructure <= MOST_INFRASTRUCTURE, f"{infrastructure} attempts ended by the cluster's fault"
     assert len(counted) <= life.backoff_limit + 1, f"{len(counted)} failures, backoffLimit {life.backoff_limit}"
 
 

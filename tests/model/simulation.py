@@ -8,44 +8,24 @@ from __future__ import annotations
 
 import typing
 
-from cluster import collectors, job_controller, objects
+from cluster import collectors, job_controller, kueue, objects
 from cluster.api_server import ApiServer
 from cluster.clock import Clock
 from cluster.kinds import CLAIM, CONFIG_MAP, FINE_TUNE_JOB, JOB, NAMESPACE, POD, Kind
 from cluster.nodes import Nodes
 from cluster.objects import Body
 from finetune_operator.api import keys
+from finetune_operator.cluster.client import REQUEST_SECONDS
 from finetune_operator.cluster.errors import ApiError, Overloaded, Unreachable
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime import clock as operator_clock
 from invariants import Watch
 from modelled_operator import IDLE, Operator
+from shapes import FITS, SHAPES, SPEC
 
 TEAM = "team"
 NAMES = ("anna", "bert")
 TICK = 1.0
-
-SPEC = {
-    "model": {"name": "all-MiniLM-L6-v2"},
-    "task": "text-classification",
-    "dataset": {"source": {"configMap": {"name": "rows", "key": "rows.jsonl"}}},
-    "training": {"maxSteps": 6, "batchSize": 16},
-    "checkpoints": {"everySteps": 2},
-}
-
-SHAPES: dict[str, dict[str, typing.Any]] = {
-    "plain": {},
-    "without retries": {"backoffLimit": 0},
-    "asleep": {"suspend": True},
-    "on the user's claim": {"checkpoints": {"everySteps": 2, "storage": {"claim": {"name": "shared"}}}},
-    "ephemeral": {"checkpoints": {"everySteps": 2, "storage": {"ephemeral": {}}}},
-    "with a deadline": {"activeDeadlineSeconds": 40},
-    "with a time to live": {"ttlSecondsAfterFinished": 30},
-    "impossible": {"model": {"name": "unheard-of"}},
-    "impossible, and goes at once": {"model": {"name": "unheard-of"}, "ttlSecondsAfterFinished": 0},
-}
-
-FITS = {"it fits": None, "half of it fits": 8, "hardly any fits": 1, "nothing fits": 0, "it always fails": None}
 
 TROUBLE: dict[str, typing.Callable[[], ApiError]] = {
     "is refused for now": lambda: Overloaded(503, "try again"),
@@ -64,9 +44,12 @@ class Simulation:
         self.told: list[str] = []
         self.skew = 0.0
         self.quota: set[Kind] = set()
+        self.queue_is_open = False
+        """Whether Kueue lets every Job begin as soon as it waits."""
         self.generation = 0
         self.operator: Operator | None = None
         self.former: Operator | None = None
+        self.handed_over = 0.0
         operator_clock.now = self.operators_time
         self._furnish()
         self.starts_operator()
@@ -82,6 +65,7 @@ class Simulation:
     def applies(self, name: str, shape: str, fits: str) -> None:
         if self._job(name) is not None or self._space() is None:
             return
+        shape = "plain" if shape.endswith(f"from {name}") else shape  # a job that waits for itself asks for ever
         body = {"metadata": {"name": name}, "spec": {**SPEC, **SHAPES[shape]}}
         code, made = self._ask("POST", FINE_TUNE_JOB, "", body)
         if code == 201:
@@ -159,6 +143,16 @@ class Simulation:
         for kind in (CONFIG_MAP, CLAIM):
             self._provide(kind)
 
+    def provides_parents(self) -> None:
+        """Make, or wake, the jobs that others go on from."""
+        for job in self.api.all(FINE_TUNE_JOB, TEAM):
+            name = job["spec"]["model"].get("fromJob")
+            parent = self._job(name) if name else None
+            if name and parent is None:
+                self.applies(name, "plain", "it fits")
+            elif parent is not None and parent["spec"]["suspend"]:
+                self.changes(name, suspend=False)
+
     def deletes_namespace(self) -> None:
         if self._space() is not None:
             self.watch.let_go |= {objects.uid(job) for job in self.api.all(FINE_TUNE_JOB)}
@@ -185,6 +179,13 @@ class Simulation:
         self.tell(f"{self.nodes.node} is lost")
         self.nodes.lose_node()
 
+    def nodes_come_and_go(self, lifetime: int, seconds: float) -> None:
+        """Let pods run on nodes that are soon taken away, for a while."""
+        self.tell(f"nodes last for {lifetime} steps")
+        self.nodes.lifetime = lifetime
+        self.waits(seconds)
+        self.nodes.lifetime = None
+
     def forgets_lost_nodes(self) -> None:
         self.nodes.forget_lost()
         self.tell("pods of lost nodes are taken out of the API")
@@ -197,7 +198,20 @@ class Simulation:
         self.quota = kinds
         self.tell(f"a quota forbids new {', '.join(sorted(map(str, kinds))) or 'nothing'}")
 
+    def opens_queue(self, *, is_open: bool) -> None:
+        self.queue_is_open = is_open
+        self.tell(f"the queue {'lets everybody begin' if is_open else 'lets nobody begin'}")
+
+    def moves_in_queue(self) -> None:
+        """Let the first that waits begin, else take the place of the first that has one back."""
+        for job in [*kueue.waiting(self.api), *kueue.holding(self.api)][:1]:
+            admits = job["spec"]["suspend"]
+            (kueue.admit if admits else kueue.evict)(self.api, job)
+            self.watch.look()
+            self.tell(f"the queue {'lets' if admits else 'stops'} {objects.name(job)}")
+
     def jumps(self, seconds: float) -> None:
+        self.request_lands()
         self.clock.advance(seconds)
         self.tell(f"{seconds:.0f} s pass at once")
 
@@ -206,6 +220,8 @@ class Simulation:
         self.tell(f"the operator's clock is {seconds:.0f} s ahead")
 
     def controllers_work(self) -> None:
+        while self.queue_is_open and kueue.waiting(self.api):
+            self.moves_in_queue()
         job_controller.work(self.api)
         self.watch.look()
         collectors.work(self.api)
@@ -233,11 +249,12 @@ class Simulation:
             self.operator = None
 
     def hands_over(self, behind: int) -> None:
-        """Let another operator lead; a request that this one has sent may still arrive, and is its last."""
+        """Let another operator lead; a request that this one has sent may still arrive, soon, and is its last."""
         if self.operator is not None:
             self.request_lands()
             self.tell(f"another operator leads, the old one is at {self.operator.places}")
             self.former, self.operator = self.operator, None
+            self.handed_over = self.clock.now
             self.starts_operator(behind)
 
     def request_lands(self) -> None:
@@ -325,6 +342,8 @@ class Simulation:
 
     def tick(self) -> None:
         self.clock.advance(TICK)
+        if self.clock.now - self.handed_over >= REQUEST_SECONDS:
+            self.request_lands()
         self.nodes_work()
         self.controllers_work()
         self.operator_works()

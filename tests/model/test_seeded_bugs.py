@@ -7,16 +7,21 @@ import dataclasses
 import functools
 
 import pytest
+from cluster import objects
+from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.cluster import client, execute, observe, publish
 from finetune_operator.cluster.errors import Conflict
 from finetune_operator.cluster.store import Store
 from finetune_operator.manifests import labels, names, run_config, volumes, workload
 from finetune_operator.reconcile import decide
-from finetune_operator.reconcile.actions import Create, Delete, Propagation
-from finetune_operator.reconcile.attempts import beginning, history, retry, stopping
+from finetune_operator.reconcile.actions import Create, Delete, Propagation, Verdict
+from finetune_operator.reconcile.attempts import beginning, history, retry, stopping, underway
+from finetune_operator.reconcile.lineage import Inheritance
+from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.runtime import loop
 from finetune_operator.runtime.queue import WorkQueue
 from histories import find_failure
+from modelled_operator import ModelClient
 
 BUDGET = 2000
 """Histories in which each bug has to be found: as many as the other test runs."""
@@ -194,6 +199,103 @@ def a_stop_that_is_asked_once(patch):
     patch.setattr(stopping, "deletions", deletions)
 
 
+def a_delete_that_hits_whatever_has_the_name(patch):
+    """What is deleted is named, and its uid is not."""
+    real = ModelClient._send
+
+    async def send(self, request, seconds):
+        if request.verb == "delete":
+            options = {name: value for name, value in request.body.items() if name != "preconditions"}
+            request = dataclasses.replace(request, body=options)
+        return await real(self, request, seconds)
+
+    patch.setattr(ModelClient, "_send", send)
+
+
+def a_fight_with_the_queue_over_suspend(patch):
+    """What the queue holds back is let go."""
+    real = loop.execute
+
+    async def execute(api, store, key, decision, *, now):
+        for job in store.workloads(key):
+            if job["spec"].get("suspend"):
+                found = await api.get(client.RESOURCES["Job"], key.namespace, job["metadata"]["name"])
+                await api.replace(
+                    client.RESOURCES["Job"], key.namespace, objects.merged(found, {"spec": {"suspend": False}})
+                )
+        return await real(api, store, key, decision, now=now)
+
+    patch.setattr(loop, "execute", execute)
+
+
+def a_job_that_begins_before_its_queue(patch):
+    """The Job of a job in a queue is made active."""
+    patch.setattr(workload, "held", lambda attempt: {})
+
+
+def an_eviction_that_counts_as_an_end(patch):
+    """An attempt whose queue takes its place back is done for, and another begins."""
+    real = underway.follow
+
+    def follow(seen, attempts):
+        held = seen.workload_of(attempts[-1].number)
+        if held is not None and held.suspended and attempts[-1].queued_seconds is not None:
+            return stopping.stop(seen, attempts, Reason.EVICTED, "its queue took its place back")
+        return real(seen, attempts)
+
+    patch.setattr(underway, "follow", follow)
+
+
+def a_rank_that_is_restarted_alone(patch):
+    """A pod of several that fails is made again, while the others go on."""
+    real = workload.job_spec
+
+    def job_spec(attempt):
+        return real(attempt) | ({"backoffLimit": 3} if attempt.plan.nodes > 1 else {})
+
+    patch.setattr(workload, "job_spec", job_spec)
+
+
+def an_attempt_that_is_over_with_its_first_rank(patch):
+    """Of several pods only the one that reports is looked at."""
+    real = Snapshot.pods_of
+    patch.setattr(Snapshot, "pods_of", lambda seen, attempt: real(seen, attempt)[:1])
+    patch.setattr(history, "_over", lambda seen, workload, pods: any(pod.ending for pod in pods))
+    patch.setattr(beginning, "_rest", lambda seen: None)
+    patch.setattr(beginning, "ProveIdle", lambda: Create({}))
+    patch.setattr(execute, "_create", _skipping(execute._create))
+
+
+def a_parent_that_is_not_waited_for(patch):
+    """A job that goes on from another one begins from nothing where that is not done."""
+    real = beginning.inherit
+
+    def inherit(spec, parent, method):
+        found = real(spec, parent, method)
+        return Inheritance(spec) if isinstance(found, Verdict) else found
+
+    patch.setattr(beginning, "inherit", inherit)
+
+
+def a_bound_that_any_checkpoint_sets_back(patch):
+    """What the cluster breaks off is forgiven for a checkpoint, a newer one or not."""
+
+    def since_advance(attempts):
+        return () if attempts[-1].checkpoint_step else attempts
+
+    patch.setattr(retry, "since_advance", since_advance)
+
+
+def a_checkpoint_that_was_only_begun(patch):
+    """The step that a trainer has reached counts as saved."""
+    real = history._saved
+
+    def saved(seen, known, pods):
+        return seen.progress.step if seen.progress else real(seen, known, pods)
+
+    patch.setattr(history, "_saved", saved)
+
+
 BUGS = [
     names_without_the_uid,
     a_swallowed_conflict,
@@ -212,6 +314,15 @@ BUGS = [
     children_without_an_owner,
     a_ghost_that_is_believed,
     a_stop_that_is_asked_once,
+    a_delete_that_hits_whatever_has_the_name,
+    a_fight_with_the_queue_over_suspend,
+    a_job_that_begins_before_its_queue,
+    an_eviction_that_counts_as_an_end,
+    a_rank_that_is_restarted_alone,
+    an_attempt_that_is_over_with_its_first_rank,
+    a_parent_that_is_not_waited_for,
+    a_bound_that_any_checkpoint_sets_back,
+    a_checkpoint_that_was_only_begun,
 ]
 
 

@@ -43,13 +43,14 @@ class How(typing.NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One accepted write of a client."""
+    """One accepted write of a client; `uid` is that of the only object it was to do something to, if it named one."""
 
     who: str
     verb: str
     kind: Kind
     namespace: str
     name: str
+    uid: str | None = None
 
 
 @dataclass
@@ -104,11 +105,12 @@ class ApiServer:
         else:
             after = self._merge(where, before, body)
         if after is not before:
-            self._wrote(how.who, verb + where.subresource, where.kind, before)
+            named = (body.get("preconditions") or {}).get("uid") if method == "DELETE" else None
+            self._wrote(how.who, verb + where.subresource, where.kind, before, uid=named)
         return 200, after
 
-    def _wrote(self, who: str, verb: str, kind: Kind, body: Body) -> None:
-        self.writes.append(Write(who, verb, kind, objects.namespace(body), objects.name(body)))
+    def _wrote(self, who: str, verb: str, kind: Kind, body: Body, *, uid: str | None = None) -> None:
+        self.writes.append(Write(who, verb, kind, objects.namespace(body), objects.name(body), uid))
 
     def _list(self, where: Place, query: dict[str, str]) -> Body:
         labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")

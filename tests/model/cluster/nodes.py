@@ -8,12 +8,21 @@ from cluster import objects
 from cluster.api_server import ApiServer
 from cluster.kinds import CLAIM, POD
 from cluster.objects import Body
-from cluster.trainer import OOM_KILLED, Ending, Trainer, Volume, run_of
+from cluster.trainer import OOM_KILLED, Ending, Reader, Trainer, Volume, run_of
 from finetune_operator.api import keys
 from finetune_trainer.contract import FailureReason, Progress
 
 ME = "kubelet"
 RANK = "batch.kubernetes.io/job-completion-index"
+
+
+NO_CONFIG = "without-a-config"
+"""A model of this name has no config.json."""
+
+
+def _reads(pod: Body) -> bool:
+    """Whether a pod reads a model's numbers, which is no attempt."""
+    return bool(pod["metadata"]["labels"][keys.LABEL_ATTEMPT] == "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ class Start:
 class Nodes:
     """All nodes. `room` and `image` say whether pods find a node and an image.
 
+    `lifetime` is how long a trainer's node lasts, in steps of the trainer; None where nodes stay.
+
     By uid of the job: `fits` is the largest micro-batch that memory is enough for, and `broken` has those that always
     fail.
     """
@@ -41,14 +52,17 @@ class Nodes:
     api: ApiServer
     room: bool = True
     image: bool = True
+    lifetime: int | None = None
     fits: dict[str, int] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     starts: list[Start] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.trainers: dict[str, Trainer] = {}
+        self.trainers: dict[str, Trainer | Reader] = {}
         self.volumes: dict[tuple[str, str], Volume] = {}
         self.lost: set[str] = set()
+        self.disrupted: set[tuple[str, str]] = set()
+        """Job and attempt of every pod that was evicted or preempted."""
         self._node = 1
         self.silent = False
         """Whether any trainer ended without a last word: what it saved last then nobody can tell."""
@@ -79,6 +93,9 @@ class Nodes:
             self._start(pod)
         elif self._all_ranks_run(pod):
             trainer = self.trainers[objects.uid(pod)]
+            if self.lifetime is not None and trainer.age >= self.lifetime:
+                self.take_away(pod, "PreemptionByScheduler")
+                return
             broken = pod["metadata"]["labels"][keys.LABEL_JOB_UID] in self.broken and trainer.step > 0
             ending = trainer.fails(FailureReason.TRAINER_ERROR) if broken else trainer.work()
             if ending is not None:
@@ -89,7 +106,7 @@ class Nodes:
         pod = self.api.find(POD, namespace, name)
         trainer = self.trainers.get(objects.uid(pod)) if pod else None
         lost = pod is not None and pod["spec"].get("nodeName") in self.lost
-        return trainer.progress(self.api.clock.now) if trainer and not lost else None
+        return trainer.progress(self.api.clock.now) if isinstance(trainer, Trainer) and not lost else None
 
     # What goes wrong.
 
@@ -159,6 +176,11 @@ class Nodes:
             reason = "ContainerCreating" if lacks else "ImagePullBackOff"
             self._report(pod, "Pending", {"waiting": {"reason": reason, "message": "Back-off pulling image"}})
             return
+        running = {"running": {"startedAt": objects.stamp(self.api.clock.now)}}
+        if _reads(pod):
+            self.trainers[objects.uid(pod)] = Reader(found=self._has_config(pod))
+            self._report(pod, "Running", running)
+            return
         place = self._place(pod)
         volume = self.volumes.setdefault(place, Volume())
         rank = int((pod["metadata"].get("annotations") or {}).get(RANK, "0"))
@@ -167,7 +189,12 @@ class Nodes:
         self.trainers[objects.uid(pod)] = trainer
         attempt = int(pod["metadata"]["labels"][keys.LABEL_ATTEMPT])
         self.starts.append(Start(uid, attempt, rank, trainer.resumed, trainer.batch, volume.step, place))
-        self._report(pod, "Running", {"running": {"startedAt": objects.stamp(self.api.clock.now)}})
+        self._report(pod, "Running", running)
+
+    def _has_config(self, pod: Body) -> bool:
+        """Whether a config.json lies beside the model of a pod's job."""
+        uid = pod["metadata"]["labels"][keys.LABEL_JOB_UID]
+        return any(job["spec"]["model"]["name"] != NO_CONFIG for _, job in self.api.by_uid(uid))
 
     def _lacks(self, pod: Body) -> str:
         """Return what a scheduler says of claims that are not there; nothing where all are."""
@@ -188,7 +215,7 @@ class Nodes:
         return whose, run_of(pod).checkpoints.directory
 
     def _all_ranks_run(self, pod: Body) -> bool:
-        needed = run_of(pod).distribution.nodes
+        needed = 1 if _reads(pod) else run_of(pod).distribution.nodes
         if needed == 1:
             return True
         owner = objects.controller(pod)
@@ -222,6 +249,8 @@ class Nodes:
         )
 
     def _disrupt(self, pod: Body, reason: str) -> None:
+        labels = pod["metadata"].get("labels") or {}
+        self.disrupted.add((labels.get(keys.LABEL_JOB_UID, ""), labels.get(keys.LABEL_ATTEMPT, "")))
         condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "taken away"}
         condition["lastTransitionTime"] = objects.stamp(self.api.clock.now)
         self.api.update(POD, objects.with_condition(pod, condition), "status")

@@ -13,9 +13,11 @@ from finetune_operator.api import keys
 from finetune_trainer.contract import (
     EXIT_CODES,
     SCHEMA_VERSION,
+    Artifact,
     ExitCode,
     ExitReport,
     FailureReason,
+    InspectionReport,
     Outcome,
     Progress,
     TrainerPhase,
@@ -24,8 +26,20 @@ from finetune_trainer.contract import (
     to_json,
 )
 
-OOM_KILLED = 137
+OOM_KILLED, TERMINATED = 137, 143
 STEPS_TO_EXPORT = 1
+NUMBERS: dict[str, str | int | float | bool] = {
+    "model_type": "bert",
+    "hidden_size": 384,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "intermediate_size": 1536,
+    "vocab_size": 30522,
+    "max_position_embeddings": 512,
+}
+"""What a config.json has of all-MiniLM-L6-v2."""
+
+ADAPTER = Artifact(kind="adapter", path="adapter", bytes=1, sha256="0" * 64)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -59,6 +73,27 @@ class Volume:
         self.history.append(step)
 
 
+class Reader:
+    """The process that reads a model's numbers before the job is planned: over in a step, and it saves nothing."""
+
+    step = age = 0
+
+    def __init__(self, *, found: bool) -> None:
+        self.report = InspectionReport(config=NUMBERS) if found else InspectionReport(problem="does not exist")
+
+    def work(self) -> Ending:
+        """Tell the numbers, or that there are none: either is an answer."""
+        return Ending(ExitCode.SUCCEEDED, "Completed", to_json(self.report))
+
+    def told_to_stop(self) -> Ending:
+        """SIGTERM ends it."""
+        return Ending(TERMINATED)
+
+    def fails(self, _reason: FailureReason) -> Ending:
+        """End by a volume that does not answer."""
+        return Ending(ExitCode.TRAINER_ERROR, message="OSError: [Errno 5] Input/output error")
+
+
 class Trainer:
     """The process of rank 0, or of another rank, which only keeps up."""
 
@@ -68,6 +103,8 @@ class Trainer:
         self.step = volume.step or 0
         self.total = run.training.max_steps or 6
         self.fits = fits
+        self.age = 0
+        """Steps of its own, loading included."""
         self.phase = TrainerPhase.LOADING_MODEL
 
     @property
@@ -79,6 +116,7 @@ class Trainer:
 
     def work(self) -> Ending | None:
         """Go one step; return how the process ended, if it did."""
+        self.age += 1
         if self.phase is TrainerPhase.LOADING_MODEL:
             self.phase = TrainerPhase.TRAINING
             return None
@@ -86,7 +124,7 @@ class Trainer:
             return Ending(OOM_KILLED, "OOMKilled")
         if self.step >= self.total:
             self.phase = TrainerPhase.DONE
-            return self._end(ExitCode.SUCCEEDED, "Completed", outcome=Outcome.SUCCEEDED)
+            return self._end(ExitCode.SUCCEEDED, "Completed", outcome=Outcome.SUCCEEDED, artifacts=(ADAPTER,))
         self.step += 1
         every = self.run.checkpoints.every_steps or 2
         if self.rank == 0 and (self.step % every == 0 or self.step == self.total):
