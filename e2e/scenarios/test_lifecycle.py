@@ -215,8 +215,9 @@ def test_a_deadline_counts_the_time_that_a_job_ran_and_not_that_it_was_suspended
     sampled.training("late")
     patch(sampled, "late", suspend=True)
     sampled.wait_for("finetunejob/late", "condition=Suspended", within=GRACE)
-    rested = time.monotonic() + seconds
-    eventually(lambda: time.monotonic() > rested, within=seconds + 5, waiting_for="more than the deadline to pass")
+    left = seconds - status(sampled, "late")["attempts"][0]["activeSeconds"]
+    rested = time.monotonic() + left + 2
+    eventually(lambda: time.monotonic() > rested, within=left + 5, waiting_for="more than what is left to pass")
     assert status(sampled, "late")["phase"] == "Suspended"
     patch(sampled, "late", suspend=False)
     ended = sampled.finished("late", within=2 * seconds + GRACE)["status"]
