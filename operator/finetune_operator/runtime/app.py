@@ -72,11 +72,16 @@ async def run(config: OperatorConfig) -> None:
         closing.push_async_callback(trainers.close)
         reconciler = Reconciler(client, store, queue, profiles, telemetry)
         log.info("started", extra=keys(version=__version__, inside=inside, namespaces=config.watch.namespaces or "all"))
-        begin = asyncio.Event()
-        helpers = [_lead(elector, begin, telemetry), poll(begin, store, queue, trainers), _measure_lag(telemetry)]
+        begin, listing = asyncio.Event(), handlers.Listing()
+        helpers = [
+            _lead(elector, listing.over(ready), begin, telemetry),
+            poll(begin, store, queue, trainers),
+            _measure_lag(telemetry),
+        ]
         helpers.append(listen(begin, client, store, queue))
         helpers += [work(begin, reconciler) for _ in range(config.workers)]
-        watches = _watch(config, handlers.registry(store, queue, telemetry, jobsets=client.jobsets), ready)
+        doors = handlers.registry(store, queue, telemetry, jobsets=client.jobsets, listing=listing)
+        watches = _watch(config, doors, ready)
         try:
             await _until_one_ends(watches, *helpers)
         finally:
@@ -131,10 +136,14 @@ async def _elector(config: OperatorConfig, telemetry: Telemetry, closing: contex
     return Elector(lock, f"{platform.node()}_{uuid.uuid4()}", Clocks(clock.steady, clock.now, asyncio.sleep))
 
 
-async def _lead(elector: Elector | None, begin: asyncio.Event, telemetry: Telemetry) -> None:
-    """Let the workers begin once this operator leads; return only by an error."""
+async def _lead(
+    elector: Elector | None, listed: Coroutine[object, object, None], begin: asyncio.Event, telemetry: Telemetry
+) -> None:
+    """Let the workers begin once all is listed and this operator leads; return only by an error."""
     if elector is not None:
         telemetry.leading(False)
+    await listed
+    if elector is not None:
         await elector.acquire()
         telemetry.leading(True)
     begin.set()

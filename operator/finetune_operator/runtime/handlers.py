@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import typing
@@ -34,15 +35,52 @@ LISTED_AT_ONCE = 100
 IDLE_SECONDS = 0.2
 """Seconds that kopf keeps the last event of an object, whole, and a task that waits for the next."""
 
+QUIET_SECONDS = 0.5
+"""Seconds without anything listed after which the lists are over; kopf does not tell of their end."""
+
 Event = typing.Mapping[str, typing.Any]
 
 
-def registry(store: Store, queue: WorkQueue, telemetry: Telemetry, *, jobsets: bool = False) -> kopf.OperatorRegistry:
+class Listing:
+    """When the watches have told of all that was there at the start: before that, nobody passes over a job.
+
+    Jobs would be seen without the pods that are listed after them, and thousands of old ones stand before a new one.
+    """
+
+    def __init__(self) -> None:
+        self._heard = 0.0
+
+    def heard(self) -> None:
+        """Take in that something was listed."""
+        self._heard = asyncio.get_running_loop().time()
+
+    async def over(self, ready: asyncio.Event) -> None:
+        """Wait until the watches are up and list nothing any more.
+
+        Where an answer takes longer than `QUIET_SECONDS`, it returns too early: then a few jobs are looked at twice.
+        """
+        await ready.wait()
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while (left := max(since, self._heard) + QUIET_SECONDS - loop.time()) > 0:  # noqa: ASYNC110 - of silence no event tells
+            await asyncio.sleep(left)
+
+
+def registry(
+    store: Store, queue: WorkQueue, telemetry: Telemetry, *, jobsets: bool = False, listing: Listing | None = None
+) -> kopf.OperatorRegistry:
     """Return kopf's registry with all doors; that of JobSets only where there may be some."""
     doors = kopf.OperatorRegistry()
 
+    def note(resource: str, event: Event) -> None:
+        """Tell telemetry of an event; how old it is can be told of changes only, not of what is listed at the start."""
+        live = event["type"] in {"ADDED", "MODIFIED"}
+        telemetry.watched(resource, clock.now(), event["object"] if live else None)
+        if event["type"] is None and listing is not None:
+            listing.heard()
+
     async def on_job(event: Event, **_: object) -> None:
-        _note(telemetry, keys.PLURAL, event)
+        note(keys.PLURAL, event)
         body = slim(event["object"])
         if event["type"] == DELETED:
             store.forget_job(job_key(body))
@@ -51,12 +89,12 @@ def registry(store: Store, queue: WorkQueue, telemetry: Telemetry, *, jobsets: b
         queue.add(job_key(body), first="status" not in body)
 
     async def on_workload(event: Event, **_: object) -> None:
-        _note(telemetry, "jobs", event)
+        note("jobs", event)
         keep = store.forget_workload if event["type"] == DELETED else store.keep_workload
         _enqueue(queue, keep(slim(as_job(event["object"]))))
 
     async def on_pod(event: Event, **_: object) -> None:
-        _note(telemetry, "pods", event)
+        note("pods", event)
         keep = store.forget_pod if event["type"] == DELETED else store.keep_pod
         _enqueue(queue, keep(slim(event["object"])))
 
@@ -147,12 +185,6 @@ class _NoProgress(kopf.ProgressStorage):  # type: ignore[misc]
 
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         return essence
-
-
-def _note(telemetry: Telemetry, resource: str, event: Event) -> None:
-    """Tell telemetry of an event; how old it is can be told of changes only, not of what was listed at the start."""
-    live = event["type"] in {"ADDED", "MODIFIED"}
-    telemetry.watched(resource, clock.now(), event["object"] if live else None)
 
 
 def _enqueue(queue: WorkQueue, key: JobKey | None) -> None:

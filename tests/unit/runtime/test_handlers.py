@@ -6,7 +6,8 @@ import kopf
 import pytest
 from finetune_operator.api import keys
 from finetune_operator.cluster.store import Store
-from finetune_operator.runtime.handlers import registry, settings, slim
+from finetune_operator.runtime import handlers
+from finetune_operator.runtime.handlers import Listing, registry, settings, slim
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.process import Telemetry
 
@@ -101,3 +102,33 @@ def test_a_job_without_a_status_goes_before_those_that_are_only_looked_at_again(
         return [(await queue.take()).name for _ in range(2)]
 
     assert asyncio.run(story()) == ["reviews", "older"]
+
+
+def seconds_until_over(*heard_after, ready_after=0.0):
+    """Return how long it takes where objects are listed after so many seconds each, in `QUIET_SECONDS`."""
+
+    async def play():
+        loop, told, ready = asyncio.get_running_loop(), Listing(), asyncio.Event()
+        began = loop.time()
+        for moment in heard_after:
+            loop.call_later(moment * handlers.QUIET_SECONDS, told.heard)
+        loop.call_later(ready_after * handlers.QUIET_SECONDS, ready.set)
+        await told.over(ready)
+        return (loop.time() - began) / handlers.QUIET_SECONDS
+
+    return asyncio.run(play())
+
+
+def test_an_empty_cluster_is_listed_soon(monkeypatch):
+    monkeypatch.setattr(handlers, "QUIET_SECONDS", 0.1)
+    assert 1.0 <= seconds_until_over() < 3.0
+
+
+def test_nothing_is_over_while_objects_come(monkeypatch):
+    monkeypatch.setattr(handlers, "QUIET_SECONDS", 0.2)
+    assert 2.2 <= seconds_until_over(0.4, 0.8, 1.2) < 5.0
+
+
+def test_nothing_is_over_before_the_watches_are_up(monkeypatch):
+    monkeypatch.setattr(handlers, "QUIET_SECONDS", 0.1)
+    assert 3.0 <= seconds_until_over(0.5, ready_after=2.0) < 6.0

@@ -52,7 +52,7 @@ def answers(store, ask, *, ready=True):
             asked = loop.run_in_executor(threads, ask, f"http://127.0.0.1:{port}")
             while not asked.done():
                 began = time.thread_time()
-                await asyncio.sleep(0.001)
+                await asyncio.wait([asked], timeout=0.001)
                 most = max(most, time.thread_time() - began)
             found = await asked
         await runner.cleanup()
