@@ -10,7 +10,7 @@ PYTEST := .venv/bin/pytest
 # The decisions and the planner are covered branch by branch, or the tests fail.
 COVERED := --cov finetune_operator.reconcile --cov finetune_operator.planning --cov-branch --cov-fail-under 100 --cov-report term:skip-covered
 
-.PHONY: help demo up images install down test test-unit test-model test-monitoring test-api test-trainer test-scenarios test-chart test-e2e scenarios bench-operator check generate venv venv-trainer status
+.PHONY: help demo up images install down test test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e scenarios bench-operator check generate venv venv-trainer status
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -49,18 +49,15 @@ test-api: venv ## tests on a real API server: rules, writes for each job, takeov
 	@$(CLUSTER) control-plane-bin > /dev/null
 	@$(PYTEST) -q tests/integration
 
-test-trainer: venv-trainer ## tests of the trainer that train, and memory counted on fake tensors (about 10 minutes)
+test-trainer: venv-trainer ## tests of the trainer that train, one of every scenario and technique, and memory counted on fake tensors (about 15 minutes)
 	@.ci/venv s3-server
 	@$(CLUSTER) registry-bin > /dev/null
-	@.venv-trainer/bin/pytest -q tests/trainer tests/fake --ignore tests/trainer/torch/test_scenarios.py
-
-test-scenarios: venv-trainer ## a cell of every scenario and technique, trained and judged (10 minutes; not a part of `make test` yet)
-	@.venv-trainer/bin/pytest -q tests/trainer/torch/test_scenarios.py
+	@.venv-trainer/bin/pytest -q tests/trainer tests/fake
 
 test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart
 
-test-e2e: install venv ## user stories on the cluster (about 10 minutes)
+test-e2e: install venv ## user stories on the cluster, also with the real Kueue and JobSet (about 20 minutes)
 	@$(CLUSTER) prometheus
 	@$(IN_CLUSTER) $(PYTEST) -q -rA e2e/scenarios
 

@@ -1,9 +1,9 @@
 # ruff: noqa: INP001, T201
-"""Loads what a run delivered into its base model, in this fresh process, and measures the held-out rows again.
+"""Loads what runs delivered into their base models, in this fresh process, and measures the held-out rows again.
 
-    python bench/scenarios/reload.py RUN_FILE
+    python bench/scenarios/reload.py RUN_FILE ...
 
-The last line printed is a JSON object of metrics.
+The last lines printed are JSON objects of metrics, one for each file and in their order.
 
 Not here: the run itself (`running.py`).
 """
@@ -20,9 +20,15 @@ from finetune_trainer.process import environment
 
 
 def main() -> None:
-    """Follow the trainer's recipe up to the measurement, with a delivered adapter or model in place of a new one."""
+    """Measure each, and print all at the end, after whatever libraries say."""
     environment.prepare()
-    run = from_json(TrainerRun, Path(sys.argv[1]).read_text(encoding="utf-8"))
+    found = [measured(Path(file)) for file in sys.argv[1:]]
+    print("", *(json.dumps(one) for one in found), sep="\n")
+
+
+def measured(file: Path) -> dict[str, float]:
+    """Follow the trainer's recipe up to the measurement, with a delivered adapter or model in place of a new one."""
+    run = from_json(TrainerRun, file.read_text(encoding="utf-8"))
     run = replace(run, distribution=DistributionSettings())  # one process measures what several may have made
     output = Path(run.output.directory)
     adapter = output / "adapter"
@@ -36,7 +42,6 @@ def main() -> None:
 
     objective = objectives.of(run)
     data = load_data(run, extractive=objective.head == QUESTION_ANSWERING)
-    environment.hide(objectives.unused_libraries(run, objective))
     from finetune_trainer.models import loading
     from finetune_trainer.objectives.arguments import Ingredients
 
@@ -49,7 +54,7 @@ def main() -> None:
         learns = not PeftConfig.from_pretrained(adapter).is_prompt_learning
         model = PeftModel.from_pretrained(model, adapter, is_trainable=learns)
     trainer = objective.build(Ingredients(run=run, model=model, tokenizer=base.tokenizer, data=data))
-    print(json.dumps(objective.metrics(trainer.evaluate(metric_key_prefix="eval"))))
+    return objective.metrics(trainer.evaluate(metric_key_prefix="eval"))
 
 
 if __name__ == "__main__":

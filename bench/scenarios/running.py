@@ -79,12 +79,22 @@ class Figures:
     @property
     def is_better(self) -> bool:
         """Tell whether training helped on held-out rows."""
-        return self.after < self.before if self.metric in LOWER_IS_BETTER else self.after > self.before
+        return is_better(self.metric, self.before, self.after)
 
     @property
     def is_kept(self) -> bool:
         """Tell whether what was delivered is as good in another process as it was in the one that made it."""
         return abs(self.reloaded - self.after) <= max(2e-3 * abs(self.after), 1e-3)
+
+
+def judged_by(cell: Cell, report: ExitReport) -> str:
+    """Name the metric that tells how good the cell's model is."""
+    return "loss" if "perplexity" in report.metrics_after else PRIMARY[cell.spec.task.value]
+
+
+def is_better(metric: str, before: float, after: float) -> bool:
+    """Tell whether a metric went the right way."""
+    return after < before if metric in LOWER_IS_BETTER else after > before
 
 
 def measure(cell: Cell, samples: Path, folder: Path) -> Figures:
@@ -94,20 +104,18 @@ def measure(cell: Cell, samples: Path, folder: Path) -> Figures:
         CellFailed: says what went wrong, with the last lines of the process.
     """
     decided = planned(cell)
-    run = local_run(cell, decided, samples, folder)
-    file, *_others = files = _run_files(run, folder, decided.devices)
+    files = run_files(local_run(cell, decided, samples, folder), folder, decided.devices)
     before = _cpu_seconds()
-    _carry_out(cell, files)
+    carry_out(cell, files)
     used = _cpu_seconds() - before
-    report = from_json(ExitReport, _termination_log(folder, 0).read_text(encoding="utf-8"))
-    again = _finish(cell, _start([str(Path(__file__).with_name("reload.py")), str(file)], {}))
-    figures = _figures(cell, decided, report, reloaded=json.loads(again.splitlines()[-1]), cpu_seconds=round(used, 1))
-    if not figures.is_better:
-        raise CellFailed(f"{cell.name}: {figures.metric} went from {figures.before} to {figures.after}")
-    if not figures.is_kept:
-        message = f"{figures.metric} is {figures.after} after training and {figures.reloaded} when loaded again"
+    (reloaded,) = load_again([files[0]])
+    found = figures(cell, decided, report_of(folder), reloaded=reloaded, cpu_seconds=round(used, 1))
+    if not found.is_better:
+        raise CellFailed(f"{cell.name}: {found.metric} went from {found.before} to {found.after}")
+    if not found.is_kept:
+        message = f"{found.metric} is {found.after} after training and {found.reloaded} when loaded again"
         raise CellFailed(f"{cell.name}: {message}")
-    return figures
+    return found
 
 
 def planned(cell: Cell) -> Plan:
@@ -151,7 +159,7 @@ def _termination_log(folder: Path, rank: int) -> Path:
     return folder / f"termination-log-{rank}"
 
 
-def _run_files(run: TrainerRun, folder: Path, processes: int) -> list[Path]:
+def run_files(run: TrainerRun, folder: Path, processes: int) -> list[Path]:
     """Write the run of each process: they differ in nothing but where they put their last words, as pods do."""
     files = [folder / f"run-{rank}.json" for rank in range(processes)]
     for rank, file in enumerate(files):
@@ -160,8 +168,12 @@ def _run_files(run: TrainerRun, folder: Path, processes: int) -> list[Path]:
     return files
 
 
-def _carry_out(cell: Cell, files: Sequence[Path]) -> None:
-    """Start every process of the run, rank 0 first, and wait for all."""
+def carry_out(cell: Cell, files: Sequence[Path]) -> None:
+    """Start every process of the run, rank 0 first, and wait for all.
+
+    Raises:
+        CellFailed: one of them fails, or takes too long.
+    """
     size, port = len(files), _free_port()
     started = []
     for rank, file in enumerate(files):
@@ -172,10 +184,26 @@ def _carry_out(cell: Cell, files: Sequence[Path]) -> None:
         started.append(_start(["-m", "finetune_trainer", str(file)], words))
     try:
         for process in started:
-            _finish(cell, process)
+            _finish(cell.name, process)
     finally:
         for process in started:
             process.kill()
+
+
+def load_again(files: Sequence[Path]) -> list[dict[str, float]]:
+    """Measure what each of these runs delivered, all in one fresh process.
+
+    Raises:
+        CellFailed: the process fails, or takes too long.
+    """
+    script = str(Path(__file__).with_name("reload.py"))
+    said = _finish("loading again", _start([script, *map(str, files)], {}))
+    return [json.loads(line) for line in said.splitlines()[-len(files) :]]
+
+
+def report_of(folder: Path) -> ExitReport:
+    """Read what the first process of a run has reported."""
+    return from_json(ExitReport, _termination_log(folder, 0).read_text(encoding="utf-8"))
 
 
 def _start(arguments: Sequence[str], words: Mapping[str, str]) -> subprocess.Popen[str]:
@@ -186,15 +214,15 @@ def _start(arguments: Sequence[str], words: Mapping[str, str]) -> subprocess.Pop
     )
 
 
-def _finish(cell: Cell, process: subprocess.Popen[str]) -> str:
+def _finish(what: str, process: subprocess.Popen[str]) -> str:
     try:
         said, _nothing = process.communicate(timeout=RUN_SECONDS)
     except subprocess.TimeoutExpired as error:
         process.kill()
-        raise CellFailed(f"{cell.name}: not done after {RUN_SECONDS} s") from error
+        raise CellFailed(f"{what}: not done after {RUN_SECONDS} s") from error
     if process.returncode:
         last = "\n".join(said.splitlines()[-LAST_LINES:])
-        raise CellFailed(f"{cell.name}: exit status {process.returncode}\n{last}")
+        raise CellFailed(f"{what}: exit status {process.returncode}\n{last}")
     return said
 
 
@@ -210,11 +238,11 @@ def _cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _figures(
+def figures(
     cell: Cell, decided: Plan, report: ExitReport, *, reloaded: Mapping[str, float], cpu_seconds: float
 ) -> Figures:
-    writes = "perplexity" in report.metrics_after
-    metric = "loss" if writes else PRIMARY[cell.spec.task.value]
+    """Put together what was measured of a cell."""
+    metric = judged_by(cell, report)
     sharding = decided.sharding
     return Figures(
         digest=cell.digest,
@@ -237,6 +265,6 @@ def _figures(
     )
 
 
-def as_json(figures: Figures) -> dict[str, object]:
+def as_json(found: Figures) -> dict[str, object]:
     """Write figures for the file of results."""
-    return asdict(figures)
+    return asdict(found)

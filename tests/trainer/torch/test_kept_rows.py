@@ -82,3 +82,21 @@ def test_where_a_template_does_not_mark_answers_only_the_last_one_is_learnt(buil
         learnt = [label != -100 for label in row["labels"]]
         assert any(learnt)
         assert learnt == sorted(learnt)  # nothing of the prompt, then all of the answer
+
+
+def test_rows_stay_for_the_next_attempt_and_go_when_the_job_has_delivered(
+    a_small_run, carry_out, monkeypatch, tmp_path
+):
+    from finetune_trainer.export import artifacts
+
+    def fail(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    run = a_small_run(rows=40, training__max_steps=1, evaluation__baseline=False)
+    run, kept = replace(run, cache_directory=str(tmp_path / "cache")), tmp_path / "cache" / "tokens"
+    with monkeypatch.context() as broken:
+        broken.setattr(artifacts, "export", fail)
+        assert carry_out(run)[1].reason is FailureReason.STORAGE_FULL
+    assert list(kept.glob("*.arrow"))
+    assert carry_out(run)[1].reason is None
+    assert not kept.exists()
