@@ -77,7 +77,7 @@ def test_a_killed_pod_ends_the_attempt_and_the_next_one_goes_on_from_the_checkpo
     sharing.apply(job_of("killed", hardware=TWO_NODES, distribution=SHARINGS["zero-2"], training=long))
 
     def has_a_checkpoint():
-        return sharing.job("killed")["status"].get("checkpoint")
+        return sharing.job("killed").get("status", {}).get("checkpoint")
 
     eventually(has_a_checkpoint, within=TRAINING_SECONDS, waiting_for="a checkpoint of both pods")
     second = next(pod for pod in sharing.pods("killed") if pod["metadata"]["name"].rsplit("-", 2)[1] == "1")

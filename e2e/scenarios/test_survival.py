@@ -58,7 +58,7 @@ def fresh_operator() -> None:
 
 
 def step(user, name: str) -> int:
-    return (user.job(name)["status"].get("progress") or {}).get("step", 0)
+    return (user.job(name).get("status", {}).get("progress") or {}).get("step", 0)
 
 
 def test_an_operator_killed_in_mid_training_comes_back_and_the_job_goes_on(sampled):

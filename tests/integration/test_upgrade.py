@@ -57,7 +57,18 @@ class Cluster:
             path = f"{DEFINITIONS}/{body['metadata']['name']}"
             code, answer = self.server.request("PATCH", path, {"spec": body["spec"]})
             assert code == 200, answer
-        poll_until(lambda: self.server.request("GET", JOBS)[0] == 200, within=SEEN_SECONDS, waiting_for="the API")
+        self.jobs()
+
+    def jobs(self):
+        """Count the jobs; for a moment after a new definition the API server begins anew and answers nothing."""
+        answers = []
+
+        def answered():
+            answers.append(self.server.request("GET", JOBS))
+            return answers[-1][0] == 200
+
+        poll_until(answered, within=SEEN_SECONDS, waiting_for="the API")
+        return len(answers[-1][1]["items"])
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +125,7 @@ class Takeover:
         self.since = cluster.server.audit_log.stat().st_size
 
     def changes_nothing(self, operator):
-        number = len(self.cluster.server.request("GET", JOBS)[1]["items"])
+        number = self.cluster.jobs()
         poll_until(
             lambda: operator.metric("finetune_operator_reconcile_total") >= number,
             within=SEEN_SECONDS,
