@@ -263,6 +263,10 @@ class History(RuleBasedStateMachine):
             raise
 
 
+class OtherHistory(History):
+    """The same rules, played otherwise: what is drawn follows from a class's name, so two processes share the work."""
+
+
 def check(count, phases=(Phase.generate, Phase.shrink), kind=History):
     """Run so many histories of a kind; raise what the first that fails raises, shrunk."""
     how = settings(
