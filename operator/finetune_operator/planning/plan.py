@@ -236,7 +236,11 @@ def _complete(job: Job, found: Fit) -> Plan:
 def _refusal(job: Job, possible: tuple[Machine, ...]) -> Refusal:
     """Return by how much the job misses where it misses least, and what would fit."""
     wanted = methods.candidates(job.spec)[0].method
-    asked = (question for machine in possible for question in questions(job, machine) if question.method is wanted)
+    asked = [one for machine in possible for one in questions(job, machine) if one.method is wanted]
+    if not asked:
+        words = f"spec.distribution: what is asked for cannot divide the quantized weights of {wanted.value}, which "
+        words += "spec.technique.goals lead to; set strategy: ddp, or a method: that keeps weights whole"
+        return Refusal(Reason.UNSUPPORTED, words)
     question = min(asked, key=_missing)
     least, limit = smallest(question), question.machine.device_bytes
     others = alternatives(job, question.machine)
