@@ -190,7 +190,7 @@ def _precision(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> I
     asked = spec.training.precision
     if asked in HALF and not machine.is_cpu and not machine.accelerator.bf16:
         yield f"spec.training.precision: {machine.accelerator.name} has no bf16; set fp16, or leave it out"
-    if asked is Precision.BF16 and machine.is_cpu and spec.distribution.strategy is Strategy.DEEPSPEED:
+    if asked in HALF and machine.is_cpu and spec.distribution.strategy is Strategy.DEEPSPEED:
         yield "spec.training.precision: DeepSpeed trains in fp32 on a cpu; set fp32, or distribution.strategy: ddp"
     if asked is Precision.FP16 and machine.is_cpu:
         yield "spec.training.precision: fp16 does not train on a cpu; set bf16 or fp32, or leave it out"

@@ -31,6 +31,11 @@ CONTRADICTIONS = {
         Reason.INVALID_SPEC,
         "set fp32",
     ),
+    "DeepSpeed in bf16 on a cpu, also mixed": (
+        {"distribution": {"strategy": "deepspeed"}, "training": {"precision": "bf16-mixed"}},
+        Reason.INVALID_SPEC,
+        "set fp32",
+    ),
     "training on an fpga": ({"hardware": {"accelerator": "fpga"}}, Reason.UNSUPPORTED, "train on cpu or a GPU"),
     "more devices than are offered": (
         {"hardware": {"accelerator": "cpu", "devicesPerNode": 2}},
