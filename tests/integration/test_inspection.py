@@ -69,16 +69,7 @@ class Reading(Story):
 
         poll_until(made, within=SEEN_SECONDS, waiting_for=f"a pod that reads the model of {self.name}")
         (pod,) = made()
-        path = f"{CORE}/pods/{pod['metadata']['name']}"
-        binding = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": pod["metadata"]["name"]},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": "node"},
-        }
-        assert self.server.request("POST", f"{path}/binding", binding)[0] == 201
-        self._is(path, phase="Running", podIP="10.9.9.9", state={"running": {"startedAt": now()}})
-        return path
+        return self._placed(pod)
 
     def answers(self, path, **fields):
         self._ends(path, 0, InspectionReport(**fields or {"config": CONFIG}))
@@ -89,11 +80,7 @@ class Reading(Story):
 
     def goes(self, path):
         """End a pod that was told to."""
-        poll_until(
-            lambda: "deletionTimestamp" in self.server.request("GET", path)[1].get("metadata", {}),
-            within=SEEN_SECONDS,
-            waiting_for="the pod to be told to end",
-        )
+        self._told_to_end(path)
         self.breaks(path)
         self.server.request("DELETE", path, {"gracePeriodSeconds": 0})
 

@@ -69,6 +69,12 @@ class Story:
 
         poll_until(made, within=SEEN_SECONDS, waiting_for=f"a pod of attempt {attempt}")
         (pod,) = made()
+        path = self._placed(pod)
+        self.reaches("Starting")
+        return path
+
+    def _placed(self, pod):
+        """Put a pod on a node and start it; return its path."""
         path = f"{CORE}/pods/{pod['metadata']['name']}"
         binding = {
             "apiVersion": "v1",
@@ -78,16 +84,18 @@ class Story:
         }
         assert self.server.request("POST", f"{path}/binding", binding)[0] == 201
         self._is(path, phase="Running", podIP="10.9.9.9", state={"running": {"startedAt": now()}})
-        self.reaches("Starting")
         return path
 
-    def saves(self, path, step):
-        """Wait until a pod is told to end; let it save, and go."""
+    def _told_to_end(self, path):
         poll_until(
             lambda: "deletionTimestamp" in self.server.request("GET", path)[1].get("metadata", {}),
             within=SEEN_SECONDS,
             waiting_for="the pod to be told to end",
         )
+
+    def saves(self, path, step):
+        """Wait until a pod is told to end; let it save, and go."""
+        self._told_to_end(path)
         report = to_json(ExitReport(outcome=Outcome.SUSPENDED, step=step, total_steps=100, checkpoint_step=step))
         ended = {"exitCode": 30, "reason": "Error", "message": report, "startedAt": now(), "finishedAt": now()}
         self._is(path, phase="Failed", state={"terminated": ended})
