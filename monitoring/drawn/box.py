@@ -203,8 +203,10 @@ class Box:
         moments(axes, self.scene.start, self.scene.end)
         axes.grid(axis="y", color=FRAME, linewidth=0.5)
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _at: readable(value, self.unit)))
-        if axes.get_yscale() == "linear":
-            axes.yaxis.set_major_locator(round_numbers(axes.get_ylim()[1], self.unit))
+        bottom, top = axes.get_ylim()
+        if axes.get_yscale() == "linear" or top < 10 * bottom:  # a narrow logarithmic axis may have no power of ten
+            axes.yaxis.set_major_locator(round_numbers(top, self.unit))
+            axes.yaxis.set_minor_locator(ticker.NullLocator())
         for when, colour in self.scene.marks:
             axes.axvline(date(when), color=colour, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         for step in (self.defaults.get("thresholds") or {}).get("steps") or ():

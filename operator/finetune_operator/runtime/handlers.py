@@ -62,7 +62,7 @@ class Listing:
         await ready.wait()
         loop = asyncio.get_running_loop()
         since = loop.time()
-        while (left := max(since, self._heard) + QUIET_SECONDS - loop.time()) > 0:  # noqa: ASYNC110 - of silence no event tells
+        while (left := max(since, self._heard) + QUIET_SECONDS - loop.time()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
 
 
