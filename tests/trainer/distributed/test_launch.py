@@ -1,5 +1,6 @@
 """Starting the processes of a node, and how they end together."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,12 +17,13 @@ ENDS_SECONDS = 20
 """Longest that a launch of programs that end at once may take."""
 
 PROGRAM = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from finetune_trainer.distributed import launch
 from finetune_trainer.distributed.seat import Seat
 launch.LAST_WORDS_SECONDS = 0.2
 if "RANK" in os.environ:
     {worker}
+{launcher}
 sys.exit(launch.launch([Seat(rank=n, size=2, local_rank=n, local_size=2) for n in range(2)]))
 """
 
@@ -30,15 +32,18 @@ sys.exit(launch.launch([Seat(rank=n, size=2, local_rank=n, local_size=2) for n i
 def start():
     started = []
 
-    def begin(worker):
-        command = [sys.executable, "-c", PROGRAM.format(worker=worker)]
+    def begin(worker, launcher=""):
+        command = [sys.executable, "-c", PROGRAM.format(worker=worker, launcher=launcher)]
         environment = {**os.environ, "PYTHONPATH": str(TRAINER)}
-        started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        started.append(
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        )
         return started[-1]
 
     yield begin
     for process in started:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with what it started, which holds the pipe open
         process.communicate()
 
 
@@ -54,12 +59,33 @@ def test_the_exit_status_is_that_of_the_first_that_failed(start, worker, want):
     assert start(worker).wait(ENDS_SECONDS) == want
 
 
+STOPS_WHEN_ASKED = r"""signal.signal(15, lambda *_: sys.exit(30)); os.write(1, b'ready\n')
+    while True: time.sleep(0.05)"""
+
+
 def test_a_request_to_stop_reaches_every_process(start):
-    waits = "[time.sleep(0.05) for _ in iter(int, 1)]"
-    process = start(f"signal.signal(15, lambda *_: sys.exit(30)); print('ready', flush=True); {waits}")
+    process = start(STOPS_WHEN_ASKED)
     assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "ready\n"]
     process.send_signal(signal.SIGTERM)
     assert process.wait(ENDS_SECONDS) == 30
+
+
+STARTS_SLOWLY = """
+start_one = subprocess.Popen
+def slowly(*words, **settings):
+    process = start_one(*words, **settings)
+    time.sleep(1)
+    return process
+subprocess.Popen = slowly
+"""
+
+
+def test_a_request_to_stop_that_comes_while_processes_are_started_reaches_those_that_are(start):
+    process = start(STOPS_WHEN_ASKED, launcher=STARTS_SLOWLY)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(ENDS_SECONDS) == 30
+    assert process.stdout.read() == "", "another was started after the request"
 
 
 def test_only_several_processes_of_a_node_are_started(a_run, tmp_path):

@@ -43,15 +43,22 @@ def seats_to_fill(run_file: Path) -> tuple[Seat, ...]:
 
 
 def launch(seats: Sequence[Seat]) -> int:
-    """Run this program once for each seat and return the exit status: the first that was not 0, else 0."""
+    """Run this program once for each seat and return the exit status: the first that was not 0, else 0.
+
+    A request to stop that comes before all are started reaches those that are, and no other is started.
+    """
     command = [sys.executable, *sys.orig_argv[1:]]
-    started = [subprocess.Popen(command, env=os.environ | each.words) for each in seats]  # noqa: S603 - itself
-    with _handing_on(started), concurrent.futures.ThreadPoolExecutor(len(started)) as waiters:
-        ends = {waiters.submit(process.wait): process for process in started}
+    node = _Node()
+    with node.handing_on(), concurrent.futures.ThreadPoolExecutor(len(seats)) as waiters:
+        for each in seats:
+            node.start(command, os.environ | each.words)
+        ends = {waiters.submit(process.wait): process for process in node.started}
         failed, left = _first_failure(ends)
         _done, late = concurrent.futures.wait(left, timeout=LAST_WORDS_SECONDS)
         for end in late:
             ends[end].kill()
+    if not ends:
+        return KILLED + signal.SIGTERM
     return failed if failed >= 0 else KILLED - failed
 
 
@@ -74,20 +81,35 @@ def _first_failure(
     return 0, left
 
 
-@contextlib.contextmanager
-def _handing_on(started: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Send SIGTERM on to all; Ctrl-C on a terminal reaches them without us, and we wait for what they make of it."""
+class _Node:
+    """The processes started, and those of them that a request to stop has reached."""
 
-    def send(number: int, _frame: object) -> None:
-        for process in started:
-            process.send_signal(number)
+    def __init__(self) -> None:
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.stopping = False
+        self._reached = 0
 
-    before = {
-        number: signal.signal(number, handler)
-        for number, handler in ((signal.SIGTERM, send), (signal.SIGINT, lambda *_: None))
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start another one, unless a request to stop has come."""
+        if not self.stopping:
+            self.started.append(subprocess.Popen(command, env=environment))  # noqa: S603 - itself
+            if self.stopping and self._reached < len(self.started):
+                self.started[-1].terminate()  # the request came amid its start; twice would end it without a checkpoint
+
+    @contextlib.contextmanager
+    def handing_on(self) -> Iterator[None]:
+        """Send SIGTERM on to all; Ctrl-C on a terminal reaches them without us, and we wait for what they make of it."""
+        before = {
+            number: signal.signal(number, handler)
+            for number, handler in ((signal.SIGTERM, self._stop), (signal.SIGINT, lambda *_: None))
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self.stopping, self._reached = True, len(self.started)
+        for process in self.started:
+            process.terminate()
