@@ -49,10 +49,10 @@ test-api: venv ## tests on a real API server: rules, writes for each job, takeov
 	@$(CLUSTER) control-plane-bin > /dev/null
 	@$(PYTEST) -q tests/integration
 
-test-trainer: venv-trainer ## tests of the trainer that train, one of every scenario and technique, and memory counted on fake tensors (about 15 minutes)
+test-trainer: venv-trainer ## tests of the trainer that train, one of every scenario and technique, and memory counted on fake tensors (about 10 minutes)
 	@.ci/venv s3-server
 	@$(CLUSTER) registry-bin > /dev/null
-	@.venv-trainer/bin/pytest -q tests/trainer tests/fake
+	@OMP_NUM_THREADS=1 .venv-trainer/bin/pytest -q -n 2 --dist worksteal tests/trainer tests/fake
 
 test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart

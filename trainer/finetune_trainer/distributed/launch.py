@@ -98,7 +98,7 @@ class _Node:
 
     @contextlib.contextmanager
     def handing_on(self) -> Iterator[None]:
-        """Send SIGTERM on to all; Ctrl-C on a terminal reaches them without us, and we wait for what they make of it."""
+        """Send SIGTERM on to all; Ctrl-C on a terminal reaches them without us: we wait for what they make of it."""
         before = {
             number: signal.signal(number, handler)
             for number, handler in ((signal.SIGTERM, self._stop), (signal.SIGINT, lambda *_: None))
