@@ -16,7 +16,9 @@ def test_every_metric_of_the_api_is_measured_by_an_objective_of_the_task(task):
     assert set(METRICS[task]) <= offered
 
 
-@pytest.mark.parametrize(("task", "objective"), [(task, each) for task in METRICS for each in sorted(objectives_of(task))])
+@pytest.mark.parametrize(
+    ("task", "objective"), [(task, each) for task in METRICS for each in sorted(objectives_of(task))]
+)
 def test_what_is_usual_can_be_measured(a_run, task, objective):
     wanted = measures.chosen(a_run(task=task), objective)
     assert measures.LOSS in wanted

@@ -346,8 +346,10 @@ def test_every_family_gives_the_reported_loss_in_a_fresh_process_that_loads_it_a
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     reloaded = json.loads(done.stdout.splitlines()[-1])
-    # 4-bit weights are written out in other block shapes there, which moves the fourth digit.
-    assert {name: loss for name, loss in reloaded.items() if loss != pytest.approx(reported[name], abs=5e-4)} == {}
+    # 4-bit weights are multiplied in bf16 and in blocks that depend on the lengths and threads: the third digit moves.
+    near = {name: 2e-3 if "/qlora" in name or "/qdora" in name else 5e-4 for name in reported}
+    wrong = {name: (loss, reported[name]) for name, loss in reloaded.items() if abs(loss - reported[name]) > near[name]}
+    assert wrong == {}
 
 
 def test_an_adapter_of_another_job_is_taken_up(a_small_run, carry_out, tmp_path):
