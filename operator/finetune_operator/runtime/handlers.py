@@ -121,12 +121,16 @@ def slim(body: Body) -> Body:
 
 
 def _shared(value: typing.Any) -> typing.Any:
-    """Return a value whose keys and short texts are one object wherever they occur: half of what thousands weigh."""
-    if isinstance(value, dict):
+    """Return a value whose keys and short texts are one object wherever they occur: half of what thousands weigh.
+
+    It runs a hundred times for each object that is listed: the kind is asked for by identity, texts first.
+    """
+    kind = type(value)
+    if kind is str:
+        return sys.intern(value) if len(value) <= SHORT else value
+    if kind is dict:
         return {sys.intern(name): _shared(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_shared(part) for part in value]
-    return sys.intern(value) if isinstance(value, str) and len(value) <= SHORT else value
+    return [_shared(part) for part in value] if kind is list else value
 
 
 def _without(part: str, fields: Body) -> dict[str, typing.Any]:

@@ -83,7 +83,13 @@ class WorkQueue:
         self._failures.pop(key, None)
 
     async def take(self) -> JobKey:
-        """Wait for the next job and begin a pass over it; `done` must follow."""
+        """Wait for the next job and begin a pass over it; `done` must follow.
+
+        Others get their turn before a job is looked at again: a pass that finds nothing to do waits for nothing, and
+        thousands in a row would keep the API server's answers from those that wait for them.
+        """
+        if not self._new:
+            await asyncio.sleep(0)
         while not self.waiting:
             self._ready.clear()
             await self._ready.wait()

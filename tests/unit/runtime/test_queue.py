@@ -48,6 +48,26 @@ def test_new_jobs_go_first_and_still_once():
     asyncio.run(story())
 
 
+def test_others_get_their_turn_before_a_job_is_looked_at_again_however_many_wait():
+    async def story():
+        queue, turns = WorkQueue(), []
+        queue.add(ONE)
+        queue.add(OTHER)
+
+        async def other():
+            while True:
+                turns.append(queue.waiting)
+                await asyncio.sleep(0)
+
+        answer = asyncio.create_task(other())
+        await queue.take()
+        await queue.take()
+        answer.cancel()
+        assert turns == [2, 1]
+
+    asyncio.run(story())
+
+
 def test_the_patience_that_a_server_asks_for_is_kept():
     async def story():
         queue = WorkQueue()
