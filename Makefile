@@ -39,7 +39,7 @@ test-unit: venv ## tests without cluster, Docker, Go or torch: about a minute
 	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/trainer/sources --ignore tests/chart --ignore tests/integration --ignore tests/model --ignore tests/monitoring $(COVERED)
 
 test-model: venv ## the operator in 2,000 random histories of a modelled cluster, and bugs that they have to find (about 4 minutes)
-	@$(PYTEST) -q tests/model
+	@$(PYTEST) -q -n 2 --dist worksteal tests/model
 
 test-monitoring: venv ## every alert and every dashboard query on a recording, in a real Prometheus (30 s)
 	@$(CLUSTER) prometheus

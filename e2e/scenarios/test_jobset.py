@@ -159,6 +159,20 @@ def test_a_queue_admits_all_pods_of_a_jobset_or_none(sharing):
         assert admitted["Admitted"] == "True"
 
 
+def test_a_used_up_quota_is_told_of_a_jobset_as_well(sharing):
+    sharing.kubectl("create", "quota", "full", "--hard=pods=0")
+    try:
+        sharing.apply(a_job("crowded", **SPEC, training=STEPS | {"maxSteps": 4000}))
+        eventually(
+            lambda: "exceeded quota" in (status(sharing, "crowded").get("message") or ""),
+            within=TOLD_WITHIN,
+            waiting_for="the reason why no pod comes",
+        )
+    finally:
+        sharing.kubectl("delete", "quota", "full")
+        sharing.kubectl("delete", "finetunejob", "crowded", "--wait=true")
+
+
 def test_a_deleted_job_takes_its_jobset_along(sharing):
     sharing.apply(a_job("gone", **SPEC, training=STEPS | {"maxSteps": 4000}))
     eventually(lambda: len(alive(sharing, "gone")) == 2, within=AGAIN_WITHIN, waiting_for="both pods")

@@ -90,6 +90,9 @@ class Queue(WorkQueue):
         await Turn(IDLE)
         return await super().take()
 
+    async def give_way(self) -> None:
+        """Whose turn it is, the driver says."""
+
 
 class ModelClient(real_client.Client):
     """The real client; its requests go to the model."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import collections
 import typing
 
-from finetune_operator.api import timestamps
+from finetune_operator.api import keys, timestamps
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster.client import EVENTS, Client
 from finetune_operator.cluster.errors import ApiError
 from finetune_operator.cluster.store import Body, Store, attempt_of
+from finetune_operator.manifests.names import in_jobset
 from finetune_operator.reconcile.snapshot import Trouble
 
 NO_POD_SECONDS = 5.0
@@ -39,17 +40,34 @@ async def ask(client: Client, store: Store, now: float) -> list[JobKey]:
         except ApiError:
             continue
         told = _newest(events)
-        news += [key for uid, key in jobs.items() if store.keep_trouble(key, uid, told.get(uid))]
+        for uid, key in jobs.items():
+            if store.keep_trouble(key, uid, told.get(_maker_of_pods(store, key, uid))):
+                news.append(key)
     return news
 
 
 def _newest(events: list[typing.Any]) -> dict[str, Trouble]:
-    """Return the newest warning about each object, by its uid."""
+    """Return the newest warning about each object, by its uid; about Jobs by their name as well."""
     events.sort(key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
-    return {
-        (one.get("involvedObject") or {}).get("uid", ""): Trouble(one.get("reason", ""), one.get("message", ""))
-        for one in events
-    }
+    told = {}
+    for event in events:
+        about, trouble = event.get("involvedObject") or {}, Trouble(event.get("reason", ""), event.get("message", ""))
+        told[about.get("uid", "")] = trouble
+        if about.get("kind") == "Job":
+            told[_called(about.get("name", ""))] = trouble
+    return told
+
+
+def _maker_of_pods(store: Store, key: JobKey, uid: str) -> str:
+    """Return what stands for an object in `_newest`: for a JobSet, the Job that it made, which is not watched."""
+    newest = store.workload(key)
+    if newest is None or newest["metadata"]["uid"] != uid or newest.get("kind") != keys.JOBSET:
+        return uid
+    return _called(in_jobset(newest["metadata"]["name"]))
+
+
+def _called(name: str) -> str:
+    return f"Job/{name}"
 
 
 def _late(store: Store, key: JobKey, now: float) -> str | None:

@@ -89,13 +89,17 @@ class WorkQueue:
         thousands in a row would keep the API server's answers from those that wait for them.
         """
         if not self._new:
-            await asyncio.sleep(0)
+            await self.give_way()
         while not self.waiting:
             self._ready.clear()
             await self._ready.wait()
         key, _ = (self._new or self._waiting).popitem(last=False)
         self._running.add(key)
         return key
+
+    async def give_way(self) -> None:
+        """Let everything else that can go on do so first."""
+        await asyncio.sleep(0)
 
     def waited(self, key: JobKey) -> float:
         """Return the seconds that a job waited for the pass which has just begun."""

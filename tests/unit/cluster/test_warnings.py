@@ -8,6 +8,7 @@ from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster import warnings
 from finetune_operator.cluster.errors import Rejected, Unreachable
 from finetune_operator.cluster.store import Store
+from finetune_operator.manifests.names import in_jobset
 from finetune_operator.reconcile.snapshot import Trouble
 
 MOMENT = "2026-01-01T00:00:00Z"
@@ -97,6 +98,16 @@ def test_no_events_are_read_without_need(children, age):
     keep(store, key(), *children)
     assert ask(store, cluster, age) == []
     assert cluster.asked == []
+
+
+def test_of_a_jobset_the_warnings_about_the_job_that_it_made_count():
+    store, made = Store(), in_jobset("one-job")
+    jobset = {**workload(key()), "kind": "JobSet"}
+    keep(store, key(), jobset)
+    event = {"involvedObject": {"kind": "Job", "name": made, "uid": "not known here"}, **MOUNT}
+    other = {"involvedObject": {"kind": "Pod", "name": made, "uid": "another"}, **MOUNT, "message": "of a pod"}
+    assert ask(store, Cluster(team=[event, other])) == [key()]
+    assert store.trouble(key()) == ("job-of-one", Trouble(**MOUNT))
 
 
 def test_a_namespace_is_asked_once_for_all_its_jobs():
