@@ -17,7 +17,7 @@ from samples import Recording
 HERE = pathlib.Path(__file__).resolve().parent / "neighbours"
 STEP = 5
 SWING, PERIOD = 0.04, 90.0
-XID, XID_AFTER = 79.0, 30.0
+XID, XID_AFTER = 79.0, 10.0
 """An error that means a lost GPU, and seconds of a broken pod's life until its driver reports it."""
 
 IDLE_PERCENT = 3.0

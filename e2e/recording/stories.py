@@ -19,8 +19,15 @@ PHASE_SECONDS = 480
 TRAINING_SECONDS = 900
 """Longest time that a job may take; usually 100 s, more where other work uses the cores."""
 
-CHECKPOINTS = {"everySteps": 10}
-TRAINING = {"batchSize": 16, "sequenceLength": 64}
+CHECKPOINTS = {"everySteps": 20}
+EVALUATION = {"everySteps": 25}
+REVIEWS = {"batchSize": 16, "sequenceLength": 64, "maxSteps": 150}
+TALKS = {"batchSize": 16, "sequenceLength": 128}
+"""Long enough that a curve of the loss has a shape when it is scraped every few seconds."""
+
+FAR_ENOUGH = 45
+"""Steps until a story interferes: a few checkpoints, and the rest of the curve still to come."""
+
 EATERS, BYTES_EACH = 24, 100_000_000
 """Programs that take memory in the pod, each less than the trainer, so that the kernel ends the trainer."""
 
@@ -67,20 +74,18 @@ def tell(user: User) -> Iterator[str]:
 
 
 def _good(user: User) -> Iterator[str]:
-    spec = {"training": TRAINING | {"maxSteps": 60}, "checkpoints": CHECKPOINTS, "evaluation": {"everySteps": 20}}
-    user.apply(a_job(JOBS["good"], **spec))
+    user.apply(_reviews("good"))
     yield "applied a job that will succeed"
     user.finished(JOBS["broken"], within=PHASE_SECONDS)
     yield "a job with bad data failed"
-    user.apply(_chat())
+    user.apply(_chat("chat", steps=100))
     user.finished(JOBS["good"], within=TRAINING_SECONDS)
     yield "a job succeeded"
 
 
 def _hungry(user: User) -> Iterator[str]:
-    spec = {"training": TRAINING | {"maxSteps": 50}, "checkpoints": CHECKPOINTS}
-    user.apply(a_job(JOBS["hungry"], **spec))
-    _until(user, JOBS["hungry"], lambda job: _step(job) >= 15, "steps of the job that will run out of memory")
+    user.apply(_chat("hungry", steps=200))
+    _until(user, JOBS["hungry"], lambda job: _step(job) >= FAR_ENOUGH, "steps of the job that will run out of memory")
     pod = user.pods(JOBS["hungry"])[0]["metadata"]["name"]
     yield "eating the memory of a pod"
     eating = f"timeout 25 python -c '{EAT}' || true"
@@ -92,9 +97,8 @@ def _hungry(user: User) -> Iterator[str]:
 
 
 def _paused(user: User) -> Iterator[str]:
-    spec = {"training": TRAINING | {"maxSteps": 50}, "checkpoints": CHECKPOINTS}
-    user.apply(a_job(JOBS["paused"], **spec))
-    _until(user, JOBS["paused"], lambda job: _step(job) >= 15, "steps of the job that will be suspended")
+    user.apply(_reviews("paused"))
+    _until(user, JOBS["paused"], lambda job: _step(job) >= FAR_ENOUGH, "steps of the job that will be suspended")
     _suspend(user, suspend=True)
     _until(user, JOBS["paused"], lambda job: job["status"].get("phase") == "Suspended", "the job to be suspended")
     yield "a job is suspended"
@@ -105,11 +109,15 @@ def _paused(user: User) -> Iterator[str]:
     yield "the suspended job was resumed and ended"
 
 
-def _chat() -> Job:
+def _reviews(story: str) -> Job:
+    return a_job(JOBS[story], training=REVIEWS, checkpoints=CHECKPOINTS, evaluation=EVALUATION)
+
+
+def _chat(story: str, *, steps: int) -> Job:
     model = {"name": "finetune.dev/tiny-phi3", "source": {"claim": {"name": "samples", "path": "models/tiny-phi3"}}}
     rows = {"source": {"claim": {"name": "samples", "path": "datasets/python-docs-chat.jsonl"}}}
-    training = {"maxSteps": 30, "batchSize": 16, "sequenceLength": 128}
-    return a_job(JOBS["chat"], model=model, task="chat", dataset=rows, training=training, checkpoints=CHECKPOINTS)
+    often = {"checkpoints": CHECKPOINTS, "evaluation": EVALUATION}
+    return a_job(JOBS[story], model=model, task="chat", dataset=rows, training=TALKS | {"maxSteps": steps}, **often)
 
 
 def _suspend(user: User, *, suspend: bool) -> None:
