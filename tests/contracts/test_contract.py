@@ -8,6 +8,7 @@ import typing
 
 import pytest
 from builders import KEY, a_failure, a_job, a_report, at_step
+from finetune_operator.api import timestamps
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.run_config import trainer_run
 from finetune_operator.planning.plan import plan
@@ -15,6 +16,7 @@ from finetune_operator.planning.profiles import Profiles
 from finetune_trainer import contract
 from finetune_trainer.contract import (
     EXIT_CODES,
+    LATEST_MOMENT,
     Artifact,
     ContractError,
     DatasetFacts,
@@ -172,6 +174,28 @@ def test_a_number_that_json_does_not_know_is_refused(number):
     """A trainer's word goes on into status, where the API server would refuse it."""
     with pytest.raises(ContractError, match="not JSON"):
         contract.from_json(Progress, f'{{"schemaVersion":1,"loss":{number}}}')
+
+
+OUT_OF_RANGE = {
+    "more digits than a float has room for": ("checkpointAt", "9" * 400),
+    "infinity in digits": ("loss", "1e400"),
+    "a step beyond what the API server keeps": ("step", str(2**63)),
+    "a moment after the last of the calendar": ("updatedAt", "1e300"),
+    "a moment before the epoch": ("checkpointAt", "-1"),
+}
+
+
+@pytest.mark.parametrize(("key", "number"), OUT_OF_RANGE.values(), ids=OUT_OF_RANGE)
+def test_a_number_that_nobody_can_keep_is_refused_with_its_path(key, number):
+    with pytest.raises(ContractError) as refused:
+        contract.from_json(Progress, f'{{"schemaVersion":1,"{key}":{number}}}')
+    assert str(refused.value).startswith(f"$.{key}: ")
+
+
+def test_the_largest_numbers_that_can_be_kept_are_read():
+    largest = Progress(step=2**63 - 1, loss=1.7e308, updated_at=LATEST_MOMENT)
+    assert contract.from_json(Progress, contract.to_json(largest)) == largest
+    assert timestamps.write(largest.updated_at) == "9999-12-31T23:59:59Z"
 
 
 def test_an_unknown_word_is_refused_with_the_known_ones():

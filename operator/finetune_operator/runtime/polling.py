@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster import warnings
@@ -13,6 +14,7 @@ from finetune_operator.cluster.trainers import Trainers
 from finetune_operator.manifests.names import INSPECTION
 from finetune_operator.runtime import clock
 from finetune_operator.runtime.queue import WorkQueue
+from finetune_operator.telemetry.logs import keys
 
 SHORTEST_ROUND = 3.0
 """Seconds from one round of questions to the next."""
@@ -29,6 +31,8 @@ SHORTEST_WAIT_FOR_WARNINGS = 4.0
 BUSY_WITH_WARNINGS = 0.05
 """Part of the time that looking at Events may take; where they are many, they are looked at less often."""
 
+log = logging.getLogger(__name__)
+
 
 async def poll(begin: asyncio.Event, store: Store, queue: WorkQueue, trainers: Trainers) -> None:
     """Ask in rounds, for ever, once this operator may begin."""
@@ -39,7 +43,10 @@ async def poll(begin: asyncio.Event, store: Store, queue: WorkQueue, trainers: T
 
 
 async def poll_once(store: Store, queue: WorkQueue, trainers: Trainers) -> int:
-    """Ask every running trainer once; return how many were asked."""
+    """Ask every running trainer once; return how many were asked.
+
+    A pod is its user's: whatever comes of one answer, the others are heard, and the operator goes on.
+    """
     gate = asyncio.Semaphore(AT_ONCE)
     running = [key for key, _body in store.jobs() if _running(store, key)]
 
@@ -53,7 +60,10 @@ async def poll_once(store: Store, queue: WorkQueue, trainers: Trainers) -> int:
             store.keep_progress(key, said)
             queue.add(key)
 
-    await asyncio.gather(*(ask(key) for key in running))
+    told = await asyncio.gather(*(ask(key) for key in running), return_exceptions=True)
+    for key, error in zip(running, told, strict=True):
+        if error is not None:
+            log.error("trainer not understood", exc_info=error, extra=keys(job=str(key), uid=key.uid))
     return len(running)
 
 

@@ -23,21 +23,25 @@ class Trainers:
         return Progress(step=3)
 
 
-def store_with(attempt, **status):
+def store_with(attempt, *, name="reviews", **status):
     store = Store()
-    metadata = {"namespace": "team", "creationTimestamp": MOMENT}
-    store.keep_job({"metadata": {**metadata, "name": "reviews", "uid": "uid-1"}})
-    labels = {"finetune.dev/job-name": "reviews", "finetune.dev/job-uid": "uid-1", "finetune.dev/attempt": attempt}
-    pod = {**metadata, "name": f"reviews-{attempt}", "uid": "p", "labels": labels}
-    store.keep_pod({"metadata": pod, "status": {"phase": "Running", "podIP": "10.0.0.7", **status}})
+    add_to(store, name, attempt, **status)
     return store
 
 
-def asked(store):
+def add_to(store, name, attempt, **status):
+    metadata = {"namespace": "team", "creationTimestamp": MOMENT}
+    store.keep_job({"metadata": {**metadata, "name": name, "uid": "uid-1"}})
+    labels = {"finetune.dev/job-name": name, "finetune.dev/job-uid": "uid-1", "finetune.dev/attempt": attempt}
+    pod = {**metadata, "name": f"{name}-{attempt}", "uid": "p", "labels": labels}
+    store.keep_pod({"metadata": pod, "status": {"phase": "Running", "podIP": "10.0.0.7", **status}})
+
+
+def asked(store, trainers=None):
     async def ask():
-        trainers, queue = Trainers(), WorkQueue()
-        count = await poll_once(store, queue, trainers)
-        return count, trainers.asked, queue.waiting
+        asks, queue = trainers or Trainers(), WorkQueue()
+        count = await poll_once(store, queue, asks)
+        return count, asks.asked, queue.waiting
 
     return asyncio.run(ask())
 
@@ -47,6 +51,23 @@ def test_a_running_trainer_is_asked_and_its_job_looked_at():
     assert asked(store) == (1, ["reviews-1"], 1)
     assert store.progress(KEY).step == 3
     assert asked(store) == (1, ["reviews-1"], 0)  # nothing new
+
+
+class Broken(Trainers):
+    """Raises for one pod what nobody has thought of."""
+
+    async def progress(self, namespace, pod, address):
+        if pod == "bad-1":
+            raise OverflowError("int too large to convert to float")
+        return await super().progress(namespace, pod, address)
+
+
+def test_an_answer_that_nobody_has_thought_of_stops_no_other_question(caplog):
+    store = store_with("1", name="bad")
+    add_to(store, "good", "1")
+    assert asked(store, Broken()) == (2, ["good-1"], 1)
+    assert [record.fields["job"] for record in caplog.records] == ["team/bad"]
+    assert "OverflowError" in caplog.text
 
 
 def test_a_pod_that_waits_is_not_asked():

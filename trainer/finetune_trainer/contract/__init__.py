@@ -48,6 +48,7 @@ from finetune_trainer.contract.run import (
 )
 from finetune_trainer.contract.word import (
     EXIT_CODES,
+    LATEST_MOMENT,
     PROGRESS_PORT,
     TERMINATION_MESSAGE_LIMIT,
     Artifact,
@@ -63,6 +64,7 @@ from finetune_trainer.contract.word import (
 
 __all__ = [
     "EXIT_CODES",
+    "LATEST_MOMENT",
     "MODEL_CONFIG",
     "MODEL_CONFIG_KEYS",
     "PROGRESS_PORT",

@@ -1,7 +1,7 @@
 """Documents of the contract as JSON: `to_json` writes one, `from_json` reads it strictly.
 
-Keys are the camelCase of the field names. A key that is unknown, missing or of the wrong type is an error that names
-its path.
+Keys are the camelCase of the field names. A key that is unknown, missing, of the wrong type or a number that nobody can
+keep is an error that names its path.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import math
 import types
 import typing
 
 from finetune_trainer.contract.inspection import InspectionReport, InspectionRun
 from finetune_trainer.contract.run import SCHEMA_VERSION, TrainerRun
 from finetune_trainer.contract.word import ExitReport, Progress
+
+MOST = 2**63
+"""Whole numbers are smaller than this, and not below its negative: the API server keeps no others."""
 
 
 class ContractError(ValueError):
@@ -72,6 +76,8 @@ def _decode(kind: typing.Any, raw: typing.Any, path: str) -> typing.Any:
         if raw is None and types.NoneType in kinds:
             return None
         return _decode(next((each for each in kinds if each is type(raw)), kinds[0]), raw, path)
+    if origin is typing.Annotated:
+        return _moment(*typing.get_args(kind), raw, path)
     if dataclasses.is_dataclass(kind):
         return _decode_object(typing.cast("type[typing.Any]", kind), raw, path)
     if origin is tuple:
@@ -85,14 +91,28 @@ def _decode(kind: typing.Any, raw: typing.Any, path: str) -> typing.Any:
             return kind(raw)
         except ValueError:
             raise ContractError(f"{path}: {raw!r} is none of {', '.join(str(x.value) for x in kind)}") from None
-    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
-        return float(raw)
-    return _expect(kind, raw, path)
+    return _number(kind, raw, path) if kind in {int, float} else _expect(kind, raw, path)
+
+
+def _number(kind: type[int | float], raw: typing.Any, path: str) -> int | float:
+    """Return a number that JSON, a float and the API server have room for."""
+    whole = isinstance(raw, int) and not isinstance(raw, bool)
+    found = _expect(int if whole and kind is float else kind, raw, path)
+    if not (-MOST <= found < MOST if whole else math.isfinite(found)):
+        raise ContractError(f"{path}: the number is too large")
+    return kind(found)
+
+
+def _moment(kind: type[float], latest: float, raw: typing.Any, path: str) -> float:
+    found = _number(kind, raw, path)
+    if not 0 <= found <= latest:
+        raise ContractError(f"{path}: {found!r} is no time in seconds since the epoch")
+    return found
 
 
 def _decode_object(kind: type[typing.Any], raw: typing.Any, path: str) -> typing.Any:
     document = _expect(dict, raw, path)
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     fields = {camel(field.name): field for field in dataclasses.fields(kind)}
     if unknown := sorted(document.keys() - fields.keys()):
         raise ContractError(f"{path}.{unknown[0]}: unknown key")

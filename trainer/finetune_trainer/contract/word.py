@@ -17,6 +17,13 @@ PROGRESS_PORT = 8080
 """TCP port of a training pod that serves `/progress` (JSON), `/metrics` (Prometheus) and `/healthz`."""
 
 
+LATEST_MOMENT = 253_402_300_799.0
+"""Seconds since the epoch at the end of the year 9999, the last that a calendar has."""
+
+Moment = typing.Annotated[float, LATEST_MOMENT]
+"""Seconds since the epoch, from 0 to `LATEST_MOMENT`."""
+
+
 class FailureReason(enum.StrEnum):
     """Why an attempt ended without its result. Closed: operator, metrics and runbooks enumerate it."""
 
@@ -96,11 +103,11 @@ class Progress:
     samples_per_second: float | None = None
     peak_memory_bytes: int | None = None
     checkpoint_step: int | None = None
-    checkpoint_at: float | None = None
-    """Seconds since the epoch when that checkpoint was complete."""
+    checkpoint_at: Moment | None = None
+    """When that checkpoint was complete."""
     resumed_from_step: int | None = None
-    updated_at: float = 0.0
-    """Seconds since the epoch when this was true."""
+    updated_at: Moment = 0.0
+    """When this was true."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
