@@ -71,11 +71,12 @@ def _check_job(story: Simulation, job: Body) -> None:
     pods = _live(story, POD, job)
     reason = (status.get("columns") or {}).get("reason")
     assert reason, f"{name} says no reason"
+    looked_at = {status["observedGeneration"], *(one["observedGeneration"] for one in status["conditions"])}
+    assert looked_at == {job["metadata"]["generation"]}, f"{name} was not looked at again"
     if is_finished(job):
         assert not pods, f"{name} is {status['phase']}, but {pods} live"
         _ends_rightly(story, job)
         return
-    assert status["observedGeneration"] == job["metadata"]["generation"], f"{name} was not looked at again"
     assert not spec["cancel"], f"{name} is cancelled and still {status['phase']}"
     assert spec["suspend"], f"{name} neither ends nor waits: {status['phase']}, {reason}: {status.get('message')}"
     assert status["phase"] in SLEEPING, f"{name} is suspended and still {status['phase']} ({reason})"

@@ -9,14 +9,14 @@ from finetune_operator.reconcile.actions import Decision, Result, State, Verdict
 from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.status import conditions, outcome, progress, summary
 
-UNCHANGED = frozenset({State.FINISHED_BEFORE, State.DELETING})
-
 
 def render(seen: Snapshot, decision: Decision, result: Result) -> FineTuneJobStatus:
-    """Return the status to write. An end, once written, is returned as it stands."""
+    """Return the status to write. An end, once written, stands, and so does what is said of a job that goes."""
     verdict = decision.verdict
-    if verdict.state in UNCHANGED:
+    if verdict.state is State.DELETING:
         return seen.previous
+    if verdict.state is State.FINISHED_BEFORE:
+        return _looked_at(seen.previous, seen.meta.generation)
     plan = outcome.plan_status(decision.plan) if decision.plan else seen.previous.plan
     now = progress.progress(seen, verdict)
     checkpoint = progress.checkpoint(seen, verdict.report)
@@ -39,6 +39,14 @@ def render(seen: Snapshot, decision: Decision, result: Result) -> FineTuneJobSta
         result=_result(seen, verdict),
         columns=summary.columns(now, plan, _reason(verdict, running), attempts[-1].number if attempts else None),
     )
+
+
+def _looked_at(end: FineTuneJobStatus, generation: int) -> FineTuneJobStatus:
+    """Return an end as one that holds for this spec too: kstatus waits for ever for a job that was not looked at."""
+    if end.observed_generation == generation:
+        return end
+    held = tuple(one.model_copy(update={"observed_generation": generation}) for one in end.conditions)
+    return end.model_copy(update={"observed_generation": generation, "conditions": held})
 
 
 def _reason(verdict: Verdict, running: conditions.Observation) -> str:
