@@ -57,8 +57,8 @@ class Life:
     """Every status; an Event may arrive when there is another."""
     parent: str | None = None
     """The job that it goes on from."""
-    volumes: set[tuple[str, str]] = field(default_factory=set)
-    """Where its trainers saved."""
+    places: dict[int, set[tuple[str, str]]] = field(default_factory=lambda: collections.defaultdict(set))
+    """Where the trainers of each attempt saved."""
 
 
 class Watch:
@@ -142,12 +142,24 @@ class Watch:
 
     def _is_true(self, life: Life, uid: str, status: Body) -> None:
         """What is said of an attempt has happened: a step that was saved, a pod that was taken away."""
-        saved = {step for place in life.volumes for step in self.nodes.volumes[place].history}
+        places = {place for found in life.places.values() for place in found}
+        saved = {step for place in places for step in self.nodes.volumes[place].history}
         for one in status.get("attempts") or ():
             step = one.get("checkpointStep")
             assert not step or step in saved, f"{life.name} tells of step {step}, and saved {sorted(saved)}"
             disrupted = one.get("reason") not in DISRUPTED or (uid, str(one["number"])) in self.nodes.disrupted
             assert disrupted, f"attempt {one['number']} of {life.name} is said to be {one['reason']}, and was not"
+        self._is_there(life, status)
+
+    def _is_there(self, life: Life, status: Body) -> None:
+        """A checkpoint that is told while a trainer trains lies where that trainer has looked for it."""
+        newest, told = (status.get("attempts") or [{}])[-1], status.get("checkpoint")
+        if told and status["phase"] == "Running" and not newest.get("endTime"):
+            places = life.places[newest["number"]]
+            found = {step for place in places for step in self.nodes.volumes[place].history}
+            assert told["step"] in found, (
+                f"{life.name} tells of step {told['step']}, and its trainer found {sorted(found)}"
+            )
 
     def _claim(self, change: Change) -> None:
         body = change.new or change.old or {}
@@ -180,7 +192,7 @@ class Watch:
         assert (start.newest or 0) >= life.saved, f"step {life.saved} was saved, but {start.newest} is found"
         assert (start.attempt, start.rank) not in life.started, f"attempt {start.attempt} started twice"
         life.started.add((start.attempt, start.rank))
-        life.volumes.add(start.place)
+        life.places[start.attempt].add(start.place)
         ready = [one for one in self.lives.values() if one.name == life.parent and one.end and "Succeeded" in one.end]
         assert life.parent is None or ready, f"{life.name} begins before {life.parent} has succeeded"
         first = self.places.setdefault(start.place, start.uid)
@@ -232,8 +244,8 @@ def _goes_on(life: Life, status: Body) -> None:
         assert not final, f"an attempt follows one that ended {one['reason']}"
     _bounded(life, attempts)
     old, new = (one.get("checkpoint") or {} for one in (before, status))
-    if old and new:
-        assert new["step"] >= old["step"] or life.saved < old["step"], f"the checkpoint went back: {old} to {new}"
+    if old and new.get("step", 0) < old["step"]:
+        assert life.saved < old["step"], f"the checkpoint went back: {old} to {new}"
     old, new = (one.get("progress") or {} for one in (before, status))
     life.resumes = life.resumes or len(attempts) > len(known)
     if old and new and new["step"] < old["step"]:

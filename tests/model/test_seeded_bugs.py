@@ -15,7 +15,7 @@ from finetune_operator.cluster.store import Store
 from finetune_operator.manifests import labels, names, run_config, volumes, workload
 from finetune_operator.reconcile import decide
 from finetune_operator.reconcile.actions import Create, Delete, Propagation, Verdict
-from finetune_operator.reconcile.attempts import beginning, history, retry, stopping, underway
+from finetune_operator.reconcile.attempts import beginning, history, retry, saved, stopping, underway
 from finetune_operator.reconcile.lineage import Inheritance
 from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.runtime import loop
@@ -288,12 +288,12 @@ def a_bound_that_any_checkpoint_sets_back(patch):
 
 def a_checkpoint_that_was_only_begun(patch):
     """The step that a trainer has reached counts as saved."""
-    real = history._saved
+    real = saved.newest
 
-    def saved(seen, known, pods):
-        return seen.progress.step if seen.progress else real(seen, known, pods)
+    def newest(seen, attempt):
+        return seen.progress.step if seen.progress else real(seen, attempt)
 
-    patch.setattr(history, "_saved", saved)
+    patch.setattr(saved, "newest", newest)
 
 
 BUGS = [

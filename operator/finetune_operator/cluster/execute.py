@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster import reading
@@ -24,29 +26,32 @@ async def execute(client: Client, store: Store, key: JobKey, decision: Decision,
     Raises:
         ApiError: a request that may succeed later (`Unreachable`, `Overloaded`).
     """
-    created = 0
+    done = Result()
     for action in decision.actions:
         if isinstance(action, Create):
             try:
-                created += await _create(client, store, action)
+                new = await _create(client, store, action)
             except Rejected as error:
                 kind, name = action.manifest["kind"], action.manifest["metadata"]["name"]
-                return Result(created=created, refused=Refused(kind, name, error.code, error.message))
+                return replace(done, refused=Refused(kind, name, error.code, error.message))
+            a_claim = new and action.manifest["kind"] == CLAIM
+            done = replace(done, created=done.created + new, new_claim=done.new_claim or a_claim)
         elif isinstance(action, Delete):
             await _delete(client, store, action)
         elif not await _nothing_lives(client, store, key, now):
-            return Result(created=created, outdated=True)
-    return Result(created=created)
+            return replace(done, outdated=True)
+    return done
 
 
-async def _create(client: Client, store: Store, action: Create) -> int:
+async def _create(client: Client, store: Store, action: Create) -> bool:
+    """Create an object; return whether it is new."""
     manifest = action.manifest
     kind, namespace, name = manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]
-    new = 1
+    new = True
     try:
         body = await client.create(RESOURCES[kind], namespace, manifest)
     except Conflict:  # an earlier pass made it: the name holds the job's uid, so it is ours
-        new, body = 0, await client.get(RESOURCES[kind], namespace, name)
+        new, body = False, await client.get(RESOURCES[kind], namespace, name)
         if kind == CLAIM and "deletionTimestamp" in body["metadata"]:
             raise Rejected(409, "is being deleted; a new one is made once it is gone") from None
     if kind in WORKLOADS:

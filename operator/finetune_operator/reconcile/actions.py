@@ -119,9 +119,11 @@ class Refused:
 class Result:
     """What came of the actions: how many objects are new, and the first refusal, which stopped the rest.
 
+    `new_claim`: among them is a claim, on which nothing is saved yet.
     `outdated`: the live look has shown something that the decision did not know; it has to be made again.
     """
 
     created: int = 0
+    new_claim: bool = False
     refused: Refused | None = None
     outdated: bool = False

@@ -170,6 +170,12 @@ class Snapshot:
         """The Job of the newest attempt."""
         return self.workloads[-1] if self.workloads else None
 
+    @property
+    def attempt(self) -> int:
+        """The number of the newest attempt, 0 before the first."""
+        told = [one.attempt for one in self.workloads] + [one.attempt for one in self.pods]
+        return max(told + [one.number for one in self.previous.attempts], default=0)
+
     def workload_of(self, attempt: int) -> Workload | None:
         """Return the Job of an attempt."""
         return next((one for one in self.workloads if one.attempt == attempt), None)

@@ -10,9 +10,9 @@ from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import CheckpointStatus, Condition
 from finetune_operator.reconcile import inspection
 from finetune_operator.reconcile.actions import Result, State, Verdict
+from finetune_operator.reconcile.attempts.saved import ephemeral
 from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.reconcile.startup import QUOTA
-from finetune_operator.status.progress import ephemeral
 
 ENDS = frozenset({State.REFUSED, State.SUCCEEDED, State.FAILED, State.CANCELLED})
 

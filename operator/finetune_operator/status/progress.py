@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from finetune_trainer.contract import ExitReport, Progress, TrainerPhase
+from finetune_trainer.contract import Progress, TrainerPhase
 
 from finetune_operator.api import timestamps
-from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import CheckpointStatus, ProgressStatus
-from finetune_operator.reconcile.actions import State, Verdict
+from finetune_operator.reconcile.actions import Result, State, Verdict
+from finetune_operator.reconcile.attempts import saved
 from finetune_operator.reconcile.attempts.history import last_report
-from finetune_operator.reconcile.snapshot import InvalidSpec, Snapshot
+from finetune_operator.reconcile.snapshot import Snapshot
 
 COMPLETE = 100
 
@@ -38,18 +38,16 @@ def progress(seen: Snapshot, verdict: Verdict) -> ProgressStatus | None:
     )
 
 
-def checkpoint(seen: Snapshot, report: ExitReport | None) -> CheckpointStatus | None:
-    """Return the newest checkpoint known."""
-    report = report or last_report(seen)
-    step = report.checkpoint_step if report else None
-    if step is None and (live := _latest(seen)) is not None:
-        step = live.checkpoint_step
-    before = seen.previous.checkpoint
-    if step is None or (before is not None and before.step == step):
+def checkpoint(seen: Snapshot, result: Result) -> CheckpointStatus | None:
+    """Return the newest checkpoint known; none once what it was on is gone."""
+    step, before = saved.newest(seen, seen.attempt), seen.previous.checkpoint
+    if step is None or result.new_claim:
+        return None
+    if before is not None and before.step == step:
         return before
     ended = seen.pod.ending if seen.pod else None
-    moment = ended.finished_at if report and ended and ended.finished_at else seen.now
-    return CheckpointStatus(step=step, time=timestamps.write(moment), resumable=not ephemeral(seen.spec))
+    moment = ended.finished_at if ended and ended.finished_at and last_report(seen) else seen.now
+    return CheckpointStatus(step=step, time=timestamps.write(moment), resumable=not saved.ephemeral(seen.spec))
 
 
 def _latest(seen: Snapshot) -> Progress | None:
@@ -75,9 +73,3 @@ def _live(said: Progress) -> ProgressStatus:
         peak_memory_bytes=said.peak_memory_bytes,
         updated_at=timestamps.write(said.updated_at),
     )
-
-
-def ephemeral(spec: FineTuneJobSpec | InvalidSpec) -> bool:
-    """Return whether checkpoints go with their pod."""
-    storage = spec.checkpoints.storage if isinstance(spec, FineTuneJobSpec) else None
-    return storage is not None and storage.ephemeral is not None

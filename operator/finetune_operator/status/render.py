@@ -19,7 +19,7 @@ def render(seen: Snapshot, decision: Decision, result: Result) -> FineTuneJobSta
         return _looked_at(seen.previous, seen.meta.generation)
     plan = outcome.plan_status(decision.plan) if decision.plan else seen.previous.plan
     now = progress.progress(seen, verdict)
-    checkpoint = progress.checkpoint(seen, verdict.report)
+    checkpoint = progress.checkpoint(seen, result)
     refused = result.refused is not None
     running = conditions.running(verdict, result)
     begun = () if refused or decision.begun is None else (decision.begun,)

@@ -43,9 +43,9 @@ class Cluster:
 
     jobsets = True
 
-    def __init__(self, *objects, error=None):
+    def __init__(self, *objects, error=None, refused=None):
         self.objects = {(one["kind"], one["metadata"]["name"]): one for one in objects}
-        self.error, self.writes = error, []
+        self.error, self.refused, self.writes = error, refused, []
 
     def _kind(self, resource):
         kinds = {
@@ -57,10 +57,15 @@ class Cluster:
         }
         return kinds[resource.plural]
 
-    async def create(self, resource, namespace, body):
-        self.writes.append(("create", body["kind"], body["metadata"]["name"]))
+    def _policies(self, verb, kind):
         if self.error is not None:
             raise self.error
+        if self.refused == (verb, kind):
+            raise Rejected(403, "exceeded quota" if verb == "create" else "a policy keeps it")
+
+    async def create(self, resource, namespace, body):
+        self.writes.append(("create", body["kind"], body["metadata"]["name"]))
+        self._policies("create", body["kind"])
         place = (body["kind"], body["metadata"]["name"])
         if place in self.objects:
             raise Conflict(409, "exists")
@@ -72,6 +77,7 @@ class Cluster:
 
     async def delete(self, resource, namespace, name, *, uid, propagation):
         self.writes.append(("delete", propagation, name))
+        self._policies("delete", self._kind(resource))
         found = self.objects.get((self._kind(resource), name))
         if found is None:
             raise NotFound(404, "gone")
@@ -118,6 +124,13 @@ def test_a_claim_that_exists_is_taken_and_one_that_goes_is_waited_for():
     waiting = do(Cluster(going(claim)), Create(claim), Create(JOB))
     assert waiting.refused.kind == "PersistentVolumeClaim"
     assert "is being deleted" in waiting.refused.message
+
+
+def test_a_claim_that_is_made_holds_nothing_yet():
+    claim = Create(an_object("PersistentVolumeClaim", "reviews"))
+    assert do(Cluster(), claim, Create(JOB)) == Result(created=2, new_claim=True)
+    quota = Refused("Job", "reviews-1", 403, "exceeded quota")
+    assert do(Cluster(refused=("create", "Job")), claim, Create(JOB)) == Result(1, new_claim=True, refused=quota)
 
 
 def test_the_first_refusal_stops_the_rest_and_is_quoted():

@@ -77,7 +77,8 @@ def _decode(kind: typing.Any, raw: typing.Any, path: str) -> typing.Any:
             return None
         return _decode(next((each for each in kinds if each is type(raw)), kinds[0]), raw, path)
     if origin is typing.Annotated:
-        return _moment(*typing.get_args(kind), raw, path)
+        _float, latest = typing.get_args(kind)
+        return _moment(latest, raw, path)
     if dataclasses.is_dataclass(kind):
         return _decode_object(typing.cast("type[typing.Any]", kind), raw, path)
     if origin is tuple:
@@ -103,8 +104,8 @@ def _number(kind: type[int | float], raw: typing.Any, path: str) -> int | float:
     return kind(found)
 
 
-def _moment(kind: type[float], latest: float, raw: typing.Any, path: str) -> float:
-    found = _number(kind, raw, path)
+def _moment(latest: float, raw: typing.Any, path: str) -> float:
+    found = _number(float, raw, path)
     if not 0 <= found <= latest:
         raise ContractError(f"{path}: {found!r} is no time in seconds since the epoch")
     return found

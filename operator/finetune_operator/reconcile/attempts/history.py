@@ -13,7 +13,7 @@ from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import INFRASTRUCTURE, ConditionType, Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import AttemptStatus
-from finetune_operator.reconcile.attempts import failure
+from finetune_operator.reconcile.attempts import failure, saved
 from finetune_operator.reconcile.attempts.failure import Cause
 from finetune_operator.reconcile.snapshot import PodFacts, Snapshot, Workload
 
@@ -80,7 +80,7 @@ def _renewed(seen: Snapshot, known: AttemptStatus) -> AttemptStatus:
             "end_time": timestamps.write(ended_at),
             "reason": cause.reason.value,
             "message": None if cause.reason is Reason.SUCCEEDED else cause.message or None,
-            "checkpoint_step": _saved(seen, known, pods),
+            "checkpoint_step": saved.newest(seen, known.number),
             "active_seconds": known.active_seconds + (0 if known.reason else _active(known, workload, ended_at)),
         }
     )
@@ -104,15 +104,6 @@ def _followed(
             "queued_seconds": _queued(seen, known, workload),
         }
     )
-
-
-def _saved(seen: Snapshot, known: AttemptStatus, pods: tuple[PodFacts, ...]) -> int | None:
-    """Return the newest checkpoint at the end of an attempt, by its last word or by what was told before."""
-    report = failure.exit_report(pods[0].ending) if pods else None
-    live = seen.progress if seen.progress and seen.progress.attempt == known.number else None
-    told = [one.checkpoint_step for one in (report, live) if one is not None]
-    told += [seen.previous.checkpoint.step] if seen.previous.checkpoint else []
-    return max((step for step in told if step is not None), default=None)
 
 
 def _evicted(seen: Snapshot, known: AttemptStatus, workload: Workload) -> AttemptStatus:

@@ -17,8 +17,8 @@ from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import AttemptStatus
 from finetune_operator.planning.plan import Descent
-from finetune_operator.reconcile.attempts import oom
-from finetune_operator.reconcile.attempts.history import Attempts, last_report, reason_of, since_advance
+from finetune_operator.reconcile.attempts import oom, saved
+from finetune_operator.reconcile.attempts.history import Attempts, reason_of, since_advance
 from finetune_operator.reconcile.snapshot import Snapshot
 
 INFRASTRUCTURE_LIMIT = 10
@@ -113,34 +113,20 @@ def after(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts) -> Again | 
 
 def _smaller(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts, reason: Reason) -> Again | Enough:
     ended = attempts[-1]
-    saved = _saved_step(seen, spec)
-    step = oom.next_step(spec, seen.profiles, ended, has_checkpoint=saved is not None)
+    found = saved.resumable(seen, ended.number)
+    step = oom.next_step(spec, seen.profiles, ended, has_checkpoint=found is not None)
     if step is None:
         tried = "; ".join(one.change for one in attempts if one.change) or "the plan has no smaller form"
         words = f"{ended.message or reason.value}; nothing smaller is left. Tried: {tried}"
-        other = oom.left_out(spec, seen.profiles, ended) if saved is not None else ""
+        other = oom.left_out(spec, seen.profiles, ended) if found is not None else ""
         if other:
             words += (
-                f". Not tried: {other}, which cannot read the checkpoint of step {saved}; a new job with "
+                f". Not tried: {other}, which cannot read the checkpoint of step {found}; a new job with "
                 "spec.distribution set so would begin from nothing"
             )
         return Enough(reason, words)
     words = f"attempt {ended.number} ended: {reason.value}; now {step.change}, same effective batch"
     return Again(seen.now, step.descent, Reason.RESTARTING, words, step.change)
-
-
-def _saved_step(seen: Snapshot, spec: FineTuneJobSpec) -> int | None:
-    """Return the step of the newest checkpoint that the next attempt will find, if there is one."""
-    storage = spec.checkpoints.storage
-    if storage is not None and storage.ephemeral is not None:
-        return None
-    report, known = last_report(seen), seen.previous.checkpoint
-    told = (
-        report.checkpoint_step if report else None,
-        seen.progress.checkpoint_step if seen.progress else None,
-        known.step if known else None,
-    )
-    return next((step for step in told if step is not None), None)
 
 
 def _count(attempts: Attempts, kind: FailureClass) -> int:

@@ -259,6 +259,10 @@ CHECKPOINTS = {
         seen(**GONE_SILENTLY, progress=at_step(62, checkpoint_step=60, attempt=2)),
         40,
     ),
+    "not at all where its trainer began from nothing": (
+        seen(previous=remembered(an_attempt(2), checkpoint=AT_40), listed=True, progress=at_step(5, attempt=2)),
+        None,
+    ),
     "not at all where nothing was saved": (seen(previous=UNDER_WAY, listed=True), None),
 }
 
