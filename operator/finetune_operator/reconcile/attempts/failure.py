@@ -30,7 +30,24 @@ _BY_DISRUPTION = {
     "DeletionByPodGC": Reason.NODE_LOST,
 }
 
-_BY_POD = {"Evicted": Reason.EVICTED, "NodeLost": Reason.NODE_LOST}
+_BY_POD = {
+    "Evicted": Reason.EVICTED,
+    "UnexpectedAdmissionError": Reason.EVICTED,
+    "NodeAffinity": Reason.EVICTED,
+    "TopologyAffinityError": Reason.EVICTED,
+    "Preempting": Reason.PREEMPTED,
+    "NodeLost": Reason.NODE_LOST,
+    "Shutdown": Reason.NODE_LOST,
+    "NodeShutdown": Reason.NODE_LOST,
+    "Terminated": Reason.NODE_LOST,
+}
+"""A kubelet's words for a pod that it ends or does not let in, some of which no condition goes with."""
+
+OUT_OF = "OutOf"
+"""What a kubelet's word begins with for a pod that found its node full: `OutOfcpu`, `OutOfnvidia.com/gpu`."""
+
+CONTAINER_STATUS_UNKNOWN = "ContainerStatusUnknown"
+"""A kubelet's word for a container that it does not find any more, such as after its node was restarted."""
 
 
 class Cause(typing.NamedTuple):
@@ -81,7 +98,8 @@ def _causes(pod: PodFacts) -> typing.Iterator[tuple[int, Cause]]:
     if ending is not None and ending.reason == OOM_KILLED:
         words = "the pod needed more memory than its limit and was killed"
         yield 1, Cause(Reason.HOST_OUT_OF_MEMORY, words, report)
-    disrupted = _BY_POD.get(pod.reason) or _BY_DISRUPTION.get(pod.disruption)
+    full = Reason.EVICTED if pod.reason.startswith(OUT_OF) else None
+    disrupted = full or _BY_POD.get(pod.reason) or _BY_DISRUPTION.get(pod.disruption)
     if disrupted is not None:
         words = pod.message or f"the pod was taken away by Kubernetes ({pod.disruption or pod.reason})"
         yield 2, Cause(disrupted, words, report)
@@ -96,6 +114,9 @@ def _by_exit_code(pod: PodFacts, ending: Ending, report: ExitReport | None) -> t
         return 5, Cause(Reason.INTERRUPTED, words, report)
     if pod.deleting and ending.exit_code in {SIGKILL_EXIT, SIGTERM_EXIT}:
         return 5, Cause(Reason.INTERRUPTED, "the pod was deleted and did not save in its grace period", report)
+    if ending.reason == CONTAINER_STATUS_UNKNOWN:
+        words = ending.message or "nobody knows what became of the container: it went with its node"
+        return 2, Cause(Reason.NODE_LOST, words, report)
     reason = _BY_EXIT_CODE.get(ending.exit_code, Reason.UNKNOWN)
     said = ending.message.strip().splitlines()
     detail = f": {said[-1]}" if said and report is None else ""

@@ -2,7 +2,7 @@
 
 import pytest
 from builders import NOW, a_failure, a_pod, a_report, a_workload, ended
-from finetune_operator.api.v1alpha1.reasons import FAILURES, Reason
+from finetune_operator.api.v1alpha1.reasons import FAILURES, INFRASTRUCTURE, Reason
 from finetune_operator.reconcile.attempts.failure import cause, exit_report
 from finetune_operator.reconcile.snapshot import Ending
 from finetune_trainer.contract import EXIT_CODES, ExitCode, FailureReason, Outcome, to_json
@@ -118,6 +118,45 @@ def test_cause(workload, pod, want_reason, want_words):
 @pytest.mark.parametrize("reason", FailureReason)
 def test_each_exit_code_of_the_trainer_has_its_reason(reason):
     assert cause(FAILED, (ended(EXIT_CODES[reason]),)).reason == reason.value
+
+
+REFUSED_BY_KUBELET = ["UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods", "OutOfnvidia.com/gpu"]
+KUBELETS = {
+    **dict.fromkeys([*REFUSED_BY_KUBELET, "NodeAffinity", "TopologyAffinityError"], Reason.EVICTED),
+    **dict.fromkeys(["Shutdown", "NodeShutdown", "Terminated"], Reason.NODE_LOST),
+    "Preempting": Reason.PREEMPTED,
+}
+
+
+@pytest.mark.parametrize(("word", "want"), KUBELETS.items(), ids=KUBELETS)
+def test_what_a_kubelet_does_to_a_pod_is_no_failure_of_the_job(word, want):
+    found = cause(FAILED, (a_pod(phase="Failed", reason=word, message="Pod was rejected: no healthy devices present"),))
+    assert found.reason is want
+    assert want in INFRASTRUCTURE
+    assert found.message == "Pod was rejected: no healthy devices present"
+
+
+UNKNOWN_TO_KUBELET = ended(137, reason="ContainerStatusUnknown", message="The container could not be located")
+VANISHED = {
+    "with its node": (UNKNOWN_TO_KUBELET, Reason.NODE_LOST, "could not be located"),
+    "with its pod, which somebody deleted": (
+        ended(137, reason="ContainerStatusUnknown", deleting=True),
+        Reason.INTERRUPTED,
+        "was deleted",
+    ),
+    "with its pod, which was evicted": (
+        ended(137, reason="ContainerStatusUnknown", disruption="TerminationByKubelet"),
+        Reason.EVICTED,
+        "TerminationByKubelet",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pod", "want_reason", "want_words"), VANISHED.values(), ids=VANISHED)
+def test_a_container_that_nobody_finds_went(pod, want_reason, want_words):
+    found = cause(FAILED, (pod,))
+    assert found.reason is want_reason
+    assert want_words in found.message
 
 
 RANKS = {
