@@ -37,7 +37,12 @@ async def execute(client: Client, store: Store, key: JobKey, decision: Decision,
             a_claim = new and action.manifest["kind"] == CLAIM
             done = replace(done, created=done.created + new, new_claim=done.new_claim or a_claim)
         elif isinstance(action, Delete):
-            await _delete(client, store, action)
+            try:
+                await _delete(client, store, action)
+            except Rejected as error:
+                return replace(
+                    done, refused=Refused(action.kind, action.name, error.code, error.message, deleting=True)
+                )
         elif not await _nothing_lives(client, store, key, now):
             return replace(done, outdated=True)
     return done

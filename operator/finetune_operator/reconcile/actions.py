@@ -113,6 +113,8 @@ class Refused:
     name: str
     code: int
     message: str
+    deleting: bool = False
+    """Whether it was to be deleted, not created."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from finetune_operator.cluster.observe import observe
 from finetune_operator.cluster.publish import News, publish, tell
 from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
-from finetune_operator.reconcile.actions import Decision
+from finetune_operator.reconcile.actions import Decision, Result, State
 from finetune_operator.reconcile.decide import decide
 from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.runtime import clock
@@ -86,6 +86,7 @@ async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
         _count(tools.telemetry, seen, decision, status)
 
     # 6. Look again where nothing else would wake us.
+    _warn(key, decision, result)
     after = LOOK_AGAIN_AFTER_REFUSAL if result.refused else decision.requeue_after
     if after is not None:
         tools.queue.add_after(key, after)
@@ -100,6 +101,12 @@ def _count(telemetry: Telemetry, seen: Snapshot, decision: Decision, status: Fin
         attempt = status.attempts[-1].number if status.attempts else None
         told = keys(job=str(key), uid=key.uid, attempt=attempt, phase=status.phase, reason=verdict.reason.value)
         log.info("phase changed", extra=told)
+
+
+def _warn(key: JobKey, decision: Decision, result: Result) -> None:
+    """Log what cannot be cleared up after a job that has ended: its status, which tells refusals, stands."""
+    if result.refused is not None and decision.verdict.state is State.FINISHED_BEFORE:
+        log.warning("not cleared up", extra=keys(job=str(key), uid=key.uid, error=result.refused.message))
 
 
 async def work(begin: asyncio.Event, tools: Reconciler) -> None:

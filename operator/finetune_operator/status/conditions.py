@@ -85,7 +85,7 @@ def running(verdict: Verdict, result: Result) -> Observation:
     """Whether the trainer's process is up."""
     if verdict.state in RUNNING:
         return Observation(ConditionType.RUNNING, "True", verdict.reason, verdict.message)
-    if result.refused is not None:
+    if result.refused is not None and verdict.state not in ENDS:
         return Observation(ConditionType.RUNNING, "False", refusal_reason(result), refusal(result))
     return Observation(ConditionType.RUNNING, "False", verdict.reason, verdict.message)
 
@@ -144,13 +144,15 @@ def stalled(verdict: Verdict) -> tuple[Observation, ...]:
 
 
 def refusal(result: Result) -> str:
-    """Return the API server's own words about an object it did not take."""
+    """Return the API server's own words about an object that it did not take, or does not let go."""
     refused = result.refused
-    return f"{refused.kind} {refused.name}: {refused.message}" if refused else ""
+    if refused is None:
+        return ""
+    return f"{refused.kind} {refused.name}{' cannot be deleted' if refused.deleting else ''}: {refused.message}"
 
 
 def refusal_reason(result: Result) -> Reason:
-    """Return the reason for what the API server did not take."""
+    """Return the reason for what the API server did not do."""
     return Reason.QUOTA_EXCEEDED if result.refused and QUOTA in result.refused.message else Reason.REFUSED_BY_API
 
 

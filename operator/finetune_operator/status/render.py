@@ -20,7 +20,7 @@ def render(seen: Snapshot, decision: Decision, result: Result) -> FineTuneJobSta
     plan = outcome.plan_status(decision.plan) if decision.plan else seen.previous.plan
     now = progress.progress(seen, verdict)
     checkpoint = progress.checkpoint(seen, result)
-    refused = result.refused is not None
+    refused = result.refused is not None and verdict.state not in conditions.ENDS
     running = conditions.running(verdict, result)
     begun = () if refused or decision.begun is None else (decision.begun,)
     attempts = (*decision.attempts, *begun)

@@ -140,6 +140,14 @@ def test_the_first_refusal_stops_the_rest_and_is_quoted():
     assert len(cluster.writes) == 1
 
 
+@pytest.mark.parametrize("kind", ["Job", "Pod", "FineTuneJob"])
+def test_a_refused_deletion_is_quoted_and_stops_the_rest(kind):
+    cluster = Cluster(an_object(kind), refused=("delete", kind))
+    refused = Refused(kind, "reviews-1", 403, "a policy keeps it", deleting=True)
+    assert do(cluster, delete(kind), Create(an_object("Job", "reviews-2"))) == Result(refused=refused)
+    assert len(cluster.writes) == 1
+
+
 def test_what_may_succeed_later_is_an_error():
     with pytest.raises(Overloaded):
         do(Cluster(error=Overloaded(429, "slow down")), Create(JOB))

@@ -107,6 +107,24 @@ def test_a_refusal_by_the_api_server_is_quoted_and_the_job_stays_pending():
     assert status.attempts == ()
 
 
+KEPT = Result(refused=Refused("Job", "reviews-1", 403, "denied by policy", deleting=True))
+
+
+def test_a_deletion_that_the_api_server_refuses_is_quoted_and_what_was_asked_is_remembered():
+    status = status_of(seen(a_job(suspend=True), **RUNNING), KEPT)
+    assert (status.phase, status.columns.reason) == (Phase.SUSPENDING, "RefusedByAPI")
+    assert status.message == "Job reviews-1 cannot be deleted: denied by policy"
+    assert condition(status, "Reconciling").reason == "RefusedByAPI"
+    assert status.attempts[-1].reason == "Suspended"
+
+
+def test_what_cannot_be_cleared_up_does_not_hide_how_a_job_ended():
+    status = status_of(seen(**BROKE), KEPT)
+    assert (status.phase, status.columns.reason) == (Phase.FAILED, "DataInvalid")
+    assert "row 7" in status.message
+    assert condition(status, "Running").reason == "DataInvalid"
+
+
 def test_a_quota_that_is_used_up_is_told_as_such():
     status = status_of(seen(), Result(refused=Refused("Job", "reviews-1", 403, "exceeded quota: count/jobs.batch")))
     assert status.columns.reason == "QuotaExceeded"
