@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.reasons import Phase
 from finetune_operator.api.v1alpha1.sources import ClaimPath
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
@@ -20,16 +21,18 @@ GENERATIONS = 16
 ON_CLAIM = "pvc://"
 
 
-async def parent(client: Client, namespace: str, name: str) -> Parent:
-    """Return what is known of a job by its name; `found` is false where there is none."""
-    body = await _read(client, namespace, name)
+async def parent(client: Client, key: JobKey, name: str) -> Parent:
+    """Return what is known of the job that one goes on from, by its name; `found` is false where there is none."""
+    body = await _read(client, key.namespace, name)
     if body is None:
         return Parent(found=False)
     status, spec = reading.status(body), reading.spec(body, Profiles())
     ended = finished(status)
-    if not ended or not isinstance(spec, FineTuneJobSpec):
-        return Parent(found=True, finished=ended)
-    origin, lost = await _origin(client, namespace, spec)
+    if not ended:
+        return Parent(found=True, ring=await _ring(client, key, name, body))
+    if not isinstance(spec, FineTuneJobSpec):
+        return Parent(found=True, finished=True)
+    origin, lost = await _origin(client, key.namespace, spec)
     return Parent(
         found=True,
         finished=True,
@@ -40,6 +43,31 @@ async def parent(client: Client, namespace: str, name: str) -> Parent:
         adapter=_artifact(status, OutputFormat.ADAPTER),
         merged=_artifact(status, OutputFormat.MERGED),
     )
+
+
+async def _ring(client: Client, key: JobKey, name: str, body: Body | None) -> tuple[str, ...]:
+    """Return the jobs from one to the one that waits for a job itself; none where one of them began, or waits for none.
+
+    Only such jobs wait for each other for ever: what has begun once may end.
+    """
+    names: list[str] = []
+    while body is not None and name not in names and len(names) < GENERATIONS:
+        names.append(name)
+        before = _waits_for(body)
+        if before is None:
+            return ()
+        if before == key.name:
+            return tuple(names)
+        name, body = before, await _read(client, key.namespace, before)
+    return ()
+
+
+def _waits_for(body: Body) -> str | None:
+    """Return the job that one goes on from which has not begun."""
+    spec, status = reading.spec(body, Profiles()), reading.status(body)
+    if not isinstance(spec, FineTuneJobSpec) or status.attempts or finished(status):
+        return None
+    return spec.model.from_job
 
 
 async def _origin(client: Client, namespace: str, spec: FineTuneJobSpec) -> tuple[FineTuneJobSpec, str | None]:

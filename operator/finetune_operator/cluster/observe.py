@@ -155,7 +155,7 @@ async def _needs(client: Client, key: JobKey, spec: FineTuneJobSpec) -> _Needs:
         elif what.kind == CLAIM and not SHARED & set((found.get("spec") or {}).get("accessModes") or ()):
             unshared.append(what.name)
     name = spec.model.from_job
-    parent = await ancestry.parent(client, key.namespace, name) if name else None
+    parent = await ancestry.parent(client, key, name) if name else None
     return _Needs(tuple(missing), tuple(unshared), parent)
 
 

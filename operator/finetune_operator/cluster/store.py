@@ -14,6 +14,7 @@ from finetune_trainer.contract import Progress
 
 from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
+from finetune_operator.api.v1alpha1.reasons import ConditionType
 from finetune_operator.reconcile.snapshot import Trouble
 
 Body = typing.Mapping[str, typing.Any]
@@ -134,6 +135,7 @@ class Store:
 
     def __init__(self) -> None:
         self._jobs: dict[JobKey, Body] = {}
+        self._heirs: dict[tuple[str, str], set[JobKey]] = {}
         self._workloads = Children()
         self._pods = Children()
         self._progress: dict[JobKey, Progress] = {}
@@ -197,10 +199,23 @@ class Store:
         key = job_key(body)
         if not _older(body, self._jobs.get(key)):
             self._jobs[key] = body
+            if (parent := _parent(key, body))[1]:
+                self._heirs.setdefault(parent, set()).add(key)
         return key
+
+    def heirs(self, body: Body, *, gone: bool = False) -> tuple[JobKey, ...]:
+        """Return the jobs that go on from a job, where it is news to them: it is new, has ended, or is gone."""
+        conditions = (body.get("status") or {}).get("conditions")
+        if conditions is not None and not gone and not any(_is_end(one) for one in conditions):
+            return ()
+        return tuple(self._heirs.get((body["metadata"]["namespace"], body["metadata"]["name"]), ()))
 
     def forget_job(self, key: JobKey) -> None:
         """Drop a FineTuneJob and all that belongs to it."""
+        if (parent := _parent(key, self._jobs.get(key))) in self._heirs:
+            self._heirs[parent].discard(key)
+            if not self._heirs[parent]:
+                del self._heirs[parent]
         for kept in (self._jobs, self._progress, self._looked, self._troubles):
             kept.pop(key, None)
         for children in (self._workloads, self._pods):
@@ -241,6 +256,16 @@ class Store:
         self._workloads.resync(before.workloads, shown.workloads, now)
         self._pods.resync(before.pods, shown.pods, now)
         self._looked[key] = now
+
+
+def _parent(key: JobKey, body: Body | None) -> tuple[str, str]:
+    """Return namespace and name of the job that one goes on from; no name where it goes on from none."""
+    model = ((body or {}).get("spec") or {}).get("model") or {}
+    return key.namespace, str(model.get("fromJob") or "")
+
+
+def _is_end(condition: Body) -> bool:
+    return bool(condition.get("type") == ConditionType.FINISHED and condition.get("status") == "True")
 
 
 def _uid(body: Body) -> str:

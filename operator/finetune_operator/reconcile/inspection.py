@@ -24,10 +24,8 @@ from finetune_operator.reconcile.actions import Action, Create, Decision, Delete
 from finetune_operator.reconcile.attempts import failure
 from finetune_operator.reconcile.attempts.history import LAST_WORD_GRACE, Attempts
 from finetune_operator.reconcile.attempts.underway import RUNNING_RESYNC
+from finetune_operator.reconcile.patience import look_again
 from finetune_operator.reconcile.snapshot import Ending, Missing, PodFacts, Snapshot, Workload
-
-LOOK_AGAIN_FOR_CLAIM = 5.0
-"""Seconds between looks for the claim: it may be applied right after the job."""
 
 LOOK_AGAIN_FOR_LAST_WORD = 1.0
 
@@ -128,7 +126,7 @@ def _refused(spec: FineTuneJobSpec, reason: Reason, wrong: str) -> Verdict:
 def _begin(seen: Snapshot, spec: FineTuneJobSpec) -> Decision:
     lacking = next((one for one in seen.missing if _is_claim(one, spec)), None)
     if lacking is not None:
-        return Decision(startup.missing(lacking, seen.meta.key.namespace), requeue_after=LOOK_AGAIN_FOR_CLAIM)
+        return Decision(startup.missing(lacking, seen.meta.key.namespace), requeue_after=look_again(seen))
     manifest = manifests.inspection(seen.meta.key, spec, seen.profiles)
     return replace(_reading(spec, BEFORE, RUNNING_RESYNC), actions=(Create(manifest),))
 

@@ -37,6 +37,8 @@ def inherit(spec: FineTuneJobSpec, parent: Parent | None, method: Method) -> Inh
     field = f"spec.model.fromJob: '{name}'"
     if not parent.found:
         return _wait(Reason.FROM_JOB_NOT_FOUND, f"{field} does not exist; apply it (this job goes on by itself)")
+    if parent.ring:
+        return _refuse(f"{field} {_round(parent.ring)}: none can begin; name another job, or none")
     if not parent.finished:
         return _wait(Reason.FROM_JOB_UNFINISHED, f"{field} has not finished; this job begins when it has")
     if not parent.succeeded:
@@ -51,6 +53,14 @@ def inherit(spec: FineTuneJobSpec, parent: Parent | None, method: Method) -> Inh
     if parent.lost is not None:
         return _refuse(f"{field} went on from '{parent.lost}', which is gone; say where the model lies in model.source")
     return Inheritance(_with(spec, parent.base), parent.adapter)
+
+
+def _round(ring: tuple[str, ...]) -> str:
+    """Tell how a job waits for itself."""
+    if len(ring) == 1:
+        return "goes on from this job"
+    others = "".join(f", that from '{one}'" for one in ring[2:])
+    return f"goes on from '{ring[1]}'{others}, and that from this job"
 
 
 def _from_merged(spec: FineTuneJobSpec, parent: Parent, wrong: str) -> Inheritance | Verdict:

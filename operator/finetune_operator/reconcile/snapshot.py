@@ -126,6 +126,8 @@ class Parent:
 
     found: bool
     finished: bool = False
+    ring: tuple[str, ...] = ()
+    """Jobs from it on, each of which waits for the next and the last for the job itself, so that none ever begins."""
     succeeded: bool = False
     method: str = ""
     """Of its plan."""

@@ -81,12 +81,14 @@ def registry(
 
     async def on_job(event: Event, **_: object) -> None:
         note(keys.PLURAL, event)
-        body = slim(event["object"])
-        if event["type"] == DELETED:
+        body, gone = slim(event["object"]), event["type"] == DELETED
+        if gone:
             store.forget_job(job_key(body))
         else:
             store.keep_job(body)
         queue.add(job_key(body), first="status" not in body)
+        for key in store.heirs(body, gone=gone):
+            queue.add(key)
 
     async def on_workload(event: Event, **_: object) -> None:
         note("jobs", event)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from builders import a_job
+from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.sources import ClaimPath
 from finetune_operator.cluster.ancestry import GENERATIONS, parent
 from finetune_operator.cluster.errors import NotFound
@@ -49,7 +50,7 @@ def look(name="first", **jobs):
                 raise NotFound(404, "no such job")
             return jobs[name]
 
-    return asyncio.run(parent(Cluster(), "team", name))
+    return asyncio.run(parent(Cluster(), JobKey("team", "mine", "uid-1"), name))
 
 
 def test_a_job_that_is_not_there_is_not_found():
@@ -100,3 +101,30 @@ def test_a_chain_that_is_broken_names_what_is_gone():
 def test_a_ring_of_jobs_ends():
     ring = {f"job-{n}": job(from_job=f"job-{(n + 1) % 3}") for n in range(3)}
     assert look("job-0", **ring).lost == f"job-{(GENERATIONS + 1) % 3}"
+
+
+def waiting(from_job, **status):
+    return job(from_job=from_job) | {"status": status}
+
+
+BEGUN = {"attempts": [{"number": 1, "job": "second-abcde-1"}]}
+RINGS = {
+    "a job that waits for itself": ({"mine": waiting("mine")}, "mine", ("mine",)),
+    "two jobs that wait for each other": ({"first": waiting("mine")}, "first", ("first",)),
+    "three jobs": ({"first": waiting("second"), "second": waiting("mine")}, "first", ("first", "second")),
+    "a chain that ends": ({"first": waiting("second"), "second": waiting(None)}, "first", ()),
+    "a chain that is broken": ({"first": waiting("second")}, "first", ()),
+    "a chain of which one has begun": ({"first": waiting("second"), "second": waiting("mine", **BEGUN)}, "first", ()),
+    "a chain of which one has ended": ({"first": waiting("second"), "second": job(from_job="mine")}, "first", ()),
+    "a ring of others": ({"first": waiting("second"), "second": waiting("first")}, "first", ()),
+    "a spec that this version cannot read": (
+        {"first": waiting("second"), "second": {"spec": {"task": "poetry"}, "status": {}}},
+        "first",
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize(("jobs", "name", "want"), RINGS.values(), ids=RINGS)
+def test_a_ring_is_named(jobs, name, want):
+    assert look(name, **jobs) == Parent(found=True, ring=want)

@@ -86,3 +86,17 @@ def test_what_can_never_be_gone_on_from_is_refused_with_the_way_out(parent, want
     assert (verdict.state, verdict.reason) == (State.REFUSED, Reason.FROM_JOB_UNUSABLE)
     assert want_words in verdict.message
     assert "spec.model.fromJob: 'first'" in verdict.message
+
+
+RINGS = {
+    ("first",): "'first' goes on from this job: none can begin",
+    ("first", "second"): "'first' goes on from 'second', and that from this job: none can begin",
+    ("first", "second", "third"): "'first' goes on from 'second', that from 'third', and that from this job: none",
+}
+
+
+@pytest.mark.parametrize(("ring", "want"), RINGS.items(), ids=map(len, RINGS))
+def test_jobs_that_wait_for_each_other_are_refused_and_named(ring, want):
+    refused = inherit(SPEC, Parent(found=True, ring=ring), Method.LORA)
+    assert (refused.state, refused.reason) == (State.REFUSED, Reason.FROM_JOB_UNUSABLE)
+    assert want in refused.message

@@ -132,3 +132,51 @@ def test_nothing_is_over_while_objects_come(monkeypatch):
 def test_nothing_is_over_before_the_watches_are_up(monkeypatch):
     monkeypatch.setattr(handlers, "QUIET_SECONDS", 0.1)
     assert 3.0 <= seconds_until_over(0.5, ready_after=2.0) < 6.0
+
+
+def told(kind, name, uid, *, from_job=None, version="5", **status):
+    metadata = {"namespace": "team", "name": name, "uid": uid, "resourceVersion": version}
+    spec = {"model": {"name": "all-MiniLM-L6-v2", **({"fromJob": from_job} if from_job else {})}}
+    return {"type": kind, "object": {"metadata": metadata, "spec": spec, **({"status": status} if status else {})}}
+
+
+def finished(status):
+    return {"conditions": [{"type": "Finished", "status": status}]}
+
+
+PARENTS = {
+    "it is new": (told("ADDED", "first", "1"), True),
+    "it has ended": (told("MODIFIED", "first", "1", **finished("True")), True),
+    "it is gone": (told("DELETED", "first", "1", **finished("False")), True),
+    "it trains": (told("MODIFIED", "first", "1", **finished("False")), False),
+    "another one has ended": (told("MODIFIED", "other", "1", **finished("True")), False),
+}
+
+
+def woken(*events):
+    """Return the jobs that are looked at after the last event."""
+
+    async def story():
+        store, queue = Store(), WorkQueue()
+        doors = registry(store, queue, Telemetry("test"))
+        on_job = next(each.fn for each in doors._watching._handlers if each.fn.__name__ == "on_job")
+        for event in events:
+            while queue.waiting:
+                queue.done(await queue.take())
+            await on_job(event=event)
+        return sorted([(await queue.take()).name for _ in range(queue.waiting)])
+
+    return asyncio.run(story())
+
+
+CHILD = told("ADDED", "second", "2", from_job="first")
+
+
+@pytest.mark.parametrize(("event", "wakes"), PARENTS.values(), ids=PARENTS)
+def test_a_job_is_woken_by_what_it_goes_on_from_once(event, wakes):
+    name = event["object"]["metadata"]["name"]
+    assert woken(CHILD, event) == [name, *(["second"] if wakes else [])]
+
+
+def test_a_job_that_is_gone_is_woken_by_nothing():
+    assert woken(CHILD, {**CHILD, "type": "DELETED"}, told("ADDED", "first", "1")) == ["first"]

@@ -18,13 +18,11 @@ from finetune_operator.reconcile.actions import Create, Decision, Delete, ProveI
 from finetune_operator.reconcile.attempts.history import Attempts, last_report
 from finetune_operator.reconcile.attempts.retry import Again
 from finetune_operator.reconcile.lineage import Inheritance, inherit
+from finetune_operator.reconcile.patience import look_again
 from finetune_operator.reconcile.snapshot import Snapshot
 
-LOOK_AGAIN_FOR_OBJECTS = 5.0
-"""Seconds between looks for an object that the spec names: it may be applied right after the job."""
-
 LOOK_AGAIN_FOR_REST = 2.0
-"""Seconds between looks at what is left of an earlier attempt."""
+"""Seconds until the second look at what is left of an earlier attempt."""
 
 NEW_SECONDS = 30.0
 """Age in seconds up to which a job without a status cannot have left anything behind."""
@@ -49,16 +47,17 @@ def begin(seen: Snapshot, spec: FineTuneJobSpec, attempts: Attempts, again: Agai
     plan = planned(seen, spec, again.descent)
     if isinstance(plan, Verdict):
         return Decision(_final(plan, attempts), plan=_refused_plan(seen, spec, plan))
-    if spec.model.from_job is not None and seen.parent is None:  # not looked up when this was seen: look again
-        return Decision(Verdict(State.RESTARTING, again.reason, again.message), plan=plan, requeue_after=0.0)
+    if spec.model.from_job is not None and seen.parent is None:  # not looked up where an earlier Job seems to live
+        unseen = Verdict(State.RESTARTING, again.reason, again.message)
+        return _rest(seen) or Decision(unseen, plan=plan, requeue_after=LOOK_AGAIN_FOR_REST)
     start = inherit(spec, seen.parent, plan.method)
     if isinstance(start, Verdict):
-        return Decision(_final(start, attempts), plan=plan, requeue_after=LOOK_AGAIN_FOR_OBJECTS)
+        return Decision(_final(start, attempts), plan=plan, requeue_after=look_again(seen))
     if seen.unshared and plan.nodes > 1:
         return Decision(_final(_unshared(seen.unshared[0], plan.nodes), attempts), plan=plan)
     if seen.missing:
         verdict = startup.missing(seen.missing[0], seen.meta.key.namespace)
-        return Decision(verdict, plan=plan, requeue_after=LOOK_AGAIN_FOR_OBJECTS)
+        return Decision(verdict, plan=plan, requeue_after=look_again(seen))
     if (rest := _rest(seen)) is not None:
         return rest
     return _create(seen, attempts, again, (start, plan))
@@ -113,7 +112,7 @@ def _rest(seen: Snapshot) -> Decision | None:
     return Decision(
         Verdict(State.RESTARTING, Reason.RESTARTING, words),
         actions=tuple(Delete(kind="Pod", namespace=namespace, name=one.name, uid=one.uid) for one in orphans),
-        requeue_after=LOOK_AGAIN_FOR_REST,
+        requeue_after=look_again(seen, soonest=LOOK_AGAIN_FOR_REST),
     )
 
 
