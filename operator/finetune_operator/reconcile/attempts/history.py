@@ -107,12 +107,25 @@ def _followed(
 
 
 def _evicted(seen: Snapshot, known: AttemptStatus, workload: Workload) -> AttemptStatus:
-    """Return an attempt whose queue took its place back: it has been active until then, and starts again later."""
-    if known.start_time is None:
+    """Return an attempt whose queue took its place back: its Job was active until then, and will be again later."""
+    since = _active_since(seen, known, workload)
+    if since is None:
         return known
     until = workload.suspended_at if workload.suspended_at is not None else seen.now
-    ran = max(0, round(until - timestamps.parse(known.start_time)))
+    ran = max(0, math.ceil(until - since))
     return known.model_copy(update={"start_time": None, "active_seconds": known.active_seconds + ran})
+
+
+def _active_since(seen: Snapshot, known: AttemptStatus, workload: Workload) -> float | None:
+    """Return since when a Job was active that is held back now and does not tell it any more; None where it was not.
+
+    Its queue told it, or else its pod did. Once it is counted, neither does.
+    """
+    admitted = next((one for one in seen.previous.conditions if one.type == ConditionType.ADMITTED), None)
+    since = [] if known.start_time is None else [timestamps.parse(known.start_time)]
+    if admitted is not None and admitted.status == "True":  # since an attempt before, if this was not seen to wait
+        since.append(max(workload.created_at, timestamps.parse(admitted.last_transition_time)))
+    return min(since, default=None)
 
 
 def _queued(seen: Snapshot, known: AttemptStatus, workload: Workload | None) -> int | None:

@@ -28,6 +28,7 @@ from finetune_operator.reconcile.attempts.history import (
     reason_of,
     since_advance,
 )
+from finetune_operator.reconcile.deadline import seconds_left
 from finetune_trainer.contract import ExitCode, FailureReason, Outcome
 
 FAILED = a_workload(failed_reason="BackoffLimitExceeded", finished_at=NOW - 1)
@@ -215,6 +216,32 @@ def test_an_eviction_counts_the_time_until_then_once_and_starts_again_later():
     assert history(back)[0].start_time is None
     unknown_moment = dataclasses.replace(evicted, workloads=(dataclasses.replace(HELD, suspended_at=None),))
     assert history(unknown_moment)[0].active_seconds == 65
+
+
+ADMITTED_AT = {
+    "its queue let it begin before its pod started": (NOW - 25, timestamps.write(NOW - 15), 20),
+    "its pod never started": (NOW - 25, None, 20),
+    "nobody saw that its queue let it begin before its pod started": (NOW - 10, timestamps.write(NOW - 15), 10),
+    "it was not seen to wait, as the attempt before it was": (NOW - 500, None, 25),
+}
+
+
+@pytest.mark.parametrize(("admitted_at", "started", "want"), ADMITTED_AT.values(), ids=ADMITTED_AT)
+def test_an_eviction_counts_the_time_that_the_job_was_active_as_the_deadline_does(admitted_at, started, want):
+    before = remembered(an_attempt(start_time=started), conditions=(admitted("True", admitted_at),))
+    (one,) = history(seen(QUEUED, previous=before, workload=HELD))
+    assert (one.active_seconds, one.start_time) == (want, None)
+    after = remembered(one, conditions=(admitted("False", NOW - 5),))
+    assert history(seen(QUEUED, previous=after, workload=HELD)) == (one,)
+
+
+def test_the_deadline_of_an_evicted_job_does_not_go_back():
+    spec = QUEUED.model_copy(update={"active_deadline_seconds": 60})
+    runs = seen(spec, workload=a_workload(started_at=NOW - 25), previous=remembered(an_attempt()), now=NOW - 5)
+    left = seconds_left(runs, spec, history(runs))
+    before = status_of(dataclasses.replace(runs, now=NOW - 25))
+    evicted = seen(spec, previous=before, workload=HELD)
+    assert seconds_left(evicted, spec, history(evicted)) == left == 40
 
 
 def test_too_many_suspended_attempts_are_folded_into_the_ones_after_them():
