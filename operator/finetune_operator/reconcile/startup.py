@@ -24,13 +24,16 @@ _WAITING = {
     "RunContainerError": Reason.CONTAINER_CONFIG,
 }
 
+FAILED = "Failed"
+"""The kubelet's word for an image that it cannot pull, and for a container that it cannot make or start."""
+
 _TROUBLES = {
     "FailedCreate": Reason.POD_REFUSED,
     "FailedScheduling": Reason.UNSCHEDULABLE,
     "FailedMount": Reason.VOLUME,
     "FailedAttachVolume": Reason.VOLUME,
     "FailedMapVolume": Reason.VOLUME,
-    "Failed": Reason.IMAGE_PULL,
+    FAILED: Reason.CONTAINER_CONFIG,
 }
 """Events' reasons, by what they mean for a pod that has not started."""
 
@@ -101,6 +104,8 @@ def missing(missing: Missing, namespace: str) -> Verdict:
 def _of(trouble: Trouble) -> Reason:
     if QUOTA in trouble.message:
         return Reason.QUOTA_EXCEEDED
+    if trouble.reason == FAILED and "image" in trouble.message.lower():  # `Failed to pull image`, `Error: ErrImagePull`
+        return Reason.IMAGE_PULL
     return _TROUBLES.get(trouble.reason, Reason.POD_PENDING)
 
 

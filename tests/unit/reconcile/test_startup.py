@@ -56,6 +56,10 @@ TROUBLES = {
     "a volume cannot be mounted": ("FailedMount", 'MountVolume.SetUp failed for volume "model"', Reason.VOLUME),
     "a volume hangs on another node": ("FailedAttachVolume", "Multi-Attach error for volume", Reason.VOLUME),
     "the pod's network is not ready": ("FailedCreatePodSandBox", "network plugin not ready", Reason.POD_PENDING),
+    "an image cannot be pulled": ("Failed", 'Failed to pull image "trainer:1": not found', Reason.IMAGE_PULL),
+    "an image is not pulled again yet": ("Failed", "Error: ImagePullBackOff", Reason.IMAGE_PULL),
+    "a Secret is missing": ("Failed", 'Error: secret "keys" not found', Reason.CONTAINER_CONFIG),
+    "a container cannot be started": ("Failed", "Error: failed to create containerd task", Reason.CONTAINER_CONFIG),
     "nothing is said but a word": ("FailedMount", "", Reason.VOLUME),
 }
 
