@@ -36,7 +36,10 @@ from finetune_operator.reconcile.snapshot import (
     Workload,
 )
 
-SHARED = frozenset({"ReadWriteMany", "ReadOnlyMany"})
+WRITTEN = frozenset({"ReadWriteMany"})
+"""Access modes with which several nodes can write to a claim."""
+
+SHARED = WRITTEN | {"ReadOnlyMany"}
 """Access modes with which several nodes can mount a claim."""
 
 
@@ -146,17 +149,25 @@ class _Needs:
 
 
 async def _needs(client: Client, key: JobKey, spec: FineTuneJobSpec) -> _Needs:
-    named = {(what.kind, what.name, what.key): what for what in volumes.required(spec)}
+    named: dict[tuple[str, str, str | None], Required] = {}
+    for what in volumes.required(spec):  # once each; the last, unless it only reads what another one writes
+        place = (what.kind, what.name, what.key)
+        before = named.get(place, what)
+        named[place] = before if before.written else what
     missing, unshared = [], []
     for what in named.values():
         found = await _look_for(client, key.namespace, what)
         if isinstance(found, Missing):
             missing.append(found)
-        elif what.kind == CLAIM and not SHARED & set((found.get("spec") or {}).get("accessModes") or ()):
+        elif what.kind == CLAIM and _modes(found).isdisjoint(WRITTEN if what.written else SHARED):
             unshared.append(what.name)
     name = spec.model.from_job
     parent = await ancestry.parent(client, key, name) if name else None
     return _Needs(tuple(missing), tuple(unshared), parent)
+
+
+def _modes(claim: Body) -> frozenset[str]:
+    return frozenset((claim.get("spec") or {}).get("accessModes") or ())
 
 
 async def _look_for(client: Client, namespace: str, what: Required) -> Missing | Body:

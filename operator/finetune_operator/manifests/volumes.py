@@ -35,6 +35,8 @@ class Required:
     name: str
     field: str
     key: str | None = None
+    written: bool = False
+    """Whether the pods write to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +170,11 @@ def required(spec: FineTuneJobSpec) -> tuple[Required, ...]:
             found.append(Required(CONFIG_MAP, source.config_map.name, f"{field}.configMap", source.config_map.key))
     storage = spec.checkpoints.storage
     if storage and storage.claim:
-        found.append(Required(CLAIM, storage.claim.name, "spec.checkpoints.storage.claim.name"))
+        found.append(Required(CLAIM, storage.claim.name, "spec.checkpoints.storage.claim.name", written=True))
     for n, to in enumerate(spec.output.destinations):
         if to.claim:
-            found.append(Required(CLAIM, to.claim.name, f"spec.output.destinations[{n}].claim.name"))
+            field = f"spec.output.destinations[{n}].claim.name"
+            found.append(Required(CLAIM, to.claim.name, field, written=True))
     return tuple(found)
 
 

@@ -161,7 +161,7 @@ class Snapshot:
     """The last word of the newest attempt's trainer."""
     missing: tuple[Missing, ...] = ()
     unshared: tuple[str, ...] = ()
-    """Claims that the spec names and that only one node at a time can mount."""
+    """Claims that the spec names and that several nodes at a time cannot use as it does: to read, or to write."""
     trouble: Trouble | None = None
     parent: Parent | None = None
     profiles: Profiles

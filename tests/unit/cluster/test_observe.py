@@ -138,6 +138,22 @@ def test_claims_that_one_node_at_a_time_can_mount_are_told():
     assert look(cluster=shared).unshared == ()
 
 
+def test_a_claim_that_is_written_has_to_be_writable_from_several_nodes():
+    writes = {
+        "checkpoints": {"storage": {"claim": {"name": "work"}}},
+        "output": {"destinations": [{"claim": {"name": "results"}}, {"claim": {"name": "samples"}}]},
+    }
+    spec = a_job(**writes).model_dump(mode="json", by_alias=True, exclude_none=True)
+    cluster = Cluster("samples", "work", "results")
+
+    async def get(*_):
+        return {"spec": {"accessModes": ["ReadOnlyMany"]}}
+
+    cluster.get = get
+    assert look(cluster=cluster).unshared == ()
+    assert look(job(spec=spec), cluster=cluster).unshared == ("samples", "work", "results")
+
+
 ENDED = {"observedGeneration": 1, "conditions": []} | {
     "conditions": [
         {

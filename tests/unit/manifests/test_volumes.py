@@ -32,8 +32,8 @@ def test_what_the_spec_names_and_others_make_is_listed_with_its_field():
         Required(claim, "samples", "spec.model.source.claim.name"),
         Required("ConfigMap", "rows", "spec.dataset.source.configMap", "rows.jsonl"),
         Required(claim, "held-out", "spec.dataset.validation.source.claim.name"),
-        Required(claim, "shared", "spec.checkpoints.storage.claim.name"),
-        Required(claim, "mine", "spec.output.destinations[0].claim.name"),
+        Required(claim, "shared", "spec.checkpoints.storage.claim.name", written=True),
+        Required(claim, "mine", "spec.output.destinations[0].claim.name", written=True),
     }
 
 

@@ -133,7 +133,7 @@ def _refused_plan(seen: Snapshot, spec: FineTuneJobSpec, verdict: Verdict) -> Pl
 
 def _unshared(claim: str, nodes: int) -> Verdict:
     words = (
-        f"claim '{claim}' can be mounted on one node at a time (ReadWriteOnce), and the job runs on {nodes}; take a "
-        "claim with access mode ReadWriteMany, or set hardware.nodes: 1"
+        f"claim '{claim}' cannot be used on {nodes} nodes at a time by its access modes; take a claim with access mode "
+        "ReadWriteMany (ReadOnlyMany does for what is only read), or set hardware.nodes: 1"
     )
     return Verdict(State.REFUSED, Reason.CLAIM_NOT_SHARED, words)
