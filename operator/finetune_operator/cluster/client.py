@@ -40,6 +40,12 @@ SESSION = {"trust_env": False}
 """Of aiohttp: else each request looks for a .netrc file and a proxy, in a thread. An API server needs neither."""
 
 APPLY = "application/apply-patch+yaml"
+JSON = "application/json"
+METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
+"""What a list is asked for of which nothing but the objects' metadata counts."""
+
+PAGE = 500
+"""Objects in one page of such a list."""
 CONTENT = {"apply": APPLY}
 METHODS = {
     "get": "GET",
@@ -76,6 +82,7 @@ class Request:
     body: Body | None = None
     query: tuple[tuple[str, str], ...] = ()
     seconds: float = REQUEST_SECONDS
+    accept: str = JSON
 
 
 JOBS = Resource(f"/apis/{keys.API_VERSION}", keys.PLURAL)
@@ -136,6 +143,18 @@ class Client:
         found = await self._object(Request("list", resource, resource.path(namespace), query=query))
         return typing.cast("list[Body]", found["items"])
 
+    async def uids(self, resource: Resource, namespace: str) -> frozenset[str]:
+        """Read which objects there are, in pages and without what they hold: there may be thousands."""
+        found: set[str] = set()
+        query: tuple[tuple[str, str], ...] = (("limit", str(PAGE)),)
+        while True:
+            request = Request("list", resource, resource.path(namespace), query=query, accept=METADATA)
+            page = await self._object(request)
+            found.update(one["metadata"]["uid"] for one in page["items"])
+            if not (token := page["metadata"].get("continue")):
+                return frozenset(found)
+            query = (("limit", str(PAGE)), ("continue", token))
+
     async def replace(
         self, resource: Resource, namespace: str, body: Body, *, seconds: float = REQUEST_SECONDS
     ) -> Body:
@@ -194,8 +213,8 @@ class Client:
             request.path,
             query_params=list(request.query),
             header_params={
-                "Accept": "application/json",
-                "Content-Type": CONTENT.get(request.verb, "application/json"),
+                "Accept": request.accept,
+                "Content-Type": CONTENT.get(request.verb, JSON),
             },
             auth_settings=["BearerToken"],
         )

@@ -25,7 +25,7 @@ from finetune_operator.runtime import clock, handlers
 from finetune_operator.runtime.config import OperatorConfig
 from finetune_operator.runtime.leader import Clocks, Elector
 from finetune_operator.runtime.loop import Reconciler, work
-from finetune_operator.runtime.polling import listen, poll
+from finetune_operator.runtime.polling import listen, poll, resync
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.runtime.server import serve
 from finetune_operator.runtime.views import Sight, prices
@@ -79,6 +79,7 @@ async def run(config: OperatorConfig) -> None:
             _measure_lag(telemetry),
         ]
         helpers.append(listen(begin, client, store, queue))
+        helpers.append(resync(begin, client, store, queue, where=config.watch.namespaces))
         helpers += [work(begin, reconciler) for _ in range(config.workers)]
         doors = handlers.registry(store, queue, telemetry, jobsets=client.jobsets, listing=listing)
         watches = _watch(config, doors, ready)

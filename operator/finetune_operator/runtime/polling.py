@@ -1,13 +1,18 @@
-"""Asks what no watch tells: trainers how far they are, Events why pods do not start, Kueue why it gives no place."""
+"""Asks what no watch tells: trainers how far they are, Events why pods do not start, Kueue why it gives no place.
+
+And which jobs are gone: a watch that begins again lists what is there, and never tells what vanished meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster import warnings
-from finetune_operator.cluster.client import Client
+from finetune_operator.cluster.client import JOBS, Client
+from finetune_operator.cluster.errors import ApiError
 from finetune_operator.cluster.queues import Queues
 from finetune_operator.cluster.store import Store, attempt_of
 from finetune_operator.cluster.trainers import Trainers
@@ -27,6 +32,9 @@ AT_ONCE = 20
 
 SHORTEST_WAIT_FOR_WARNINGS = 4.0
 """Seconds from one look at Events to the next."""
+
+RESYNC_SECONDS = 600.0
+"""Seconds from one look at which jobs are there to the next: until then, one whose end was missed is still counted."""
 
 BUSY_WITH_WARNINGS = 0.05
 """Part of the time that looking at Events may take; where they are many, they are looked at less often."""
@@ -76,6 +84,28 @@ async def listen(begin: asyncio.Event, client: Client, store: Store, queue: Work
         for key in [*await warnings.ask(client, store, clock.now()), *await queues.ask(client, store, clock.now())]:
             queue.add(key)
         await asyncio.sleep(max(SHORTEST_WAIT_FOR_WARNINGS, (loop.time() - began) / BUSY_WITH_WARNINGS))
+
+
+async def resync(begin: asyncio.Event, client: Client, store: Store, queue: WorkQueue, *, where: Sequence[str]) -> None:
+    """Look in rounds which jobs are gone, for ever; in the whole cluster, unless namespaces are named."""
+    await begin.wait()
+    while True:
+        await asyncio.sleep(RESYNC_SECONDS)
+        for namespace in where or [""]:
+            await resync_once(client, store, queue, namespace)
+
+
+async def resync_once(client: Client, store: Store, queue: WorkQueue, namespace: str) -> None:
+    """Forget the jobs that the store holds and the API server does not; what it does not answer is left as it was."""
+    known = [key for key, _body in store.jobs() if namespace in {"", key.namespace}]
+    try:
+        there = await client.uids(JOBS, namespace)
+    except ApiError:
+        return
+    for key in known:
+        if key.uid not in there:
+            store.forget_job(key)
+            queue.add(key)
 
 
 def _running(store: Store, key: JobKey) -> bool:

@@ -59,6 +59,33 @@ def test_a_list_selects_on_the_server():
     assert path == "/apis/batch/v1/namespaces/team/jobs?labelSelector=a%3Db&fieldSelector=metadata.name%3Dc"
 
 
+def test_what_there_is_is_read_in_pages_without_what_it_holds():
+    asked = []
+    pages = [
+        {"items": [{"metadata": {"uid": "1"}}, {"metadata": {"uid": "2"}}], "metadata": {"continue": "next"}},
+        {"items": [{"metadata": {"uid": "3"}}], "metadata": {}},
+    ]
+
+    class Pages(Client):
+        async def _text(self, request):
+            asked.append((request.path, dict(request.query)))
+            assert "PartialObjectMetadataList" in request.accept
+            return json.dumps(pages[len(asked) - 1])
+
+    assert asyncio.run(Pages(None, lambda *_: None).uids(JOBS, "")) == {"1", "2", "3"}
+    path = "/apis/finetune.dev/v1alpha1/finetunejobs"
+    assert asked == [(path, {"limit": "500"}), (path, {"limit": "500", "continue": "next"})]
+
+
+def test_a_look_at_one_namespace_asks_for_that():
+    async def story(client):
+        await client.uids(JOBS, "team")
+
+    items = [{"metadata": {"uid": "1"}}]
+    ((method, path, _kind, _body),) = told(story, items=items)
+    assert (method, path) == ("GET", "/apis/finetune.dev/v1alpha1/namespaces/team/finetunejobs?limit=500")
+
+
 def test_a_status_is_applied_by_our_manager():
     async def story(client):
         await client.apply_status(JOBS, {"metadata": {"namespace": "team", "name": "reviews", "uid": "1"}})

@@ -3,8 +3,10 @@
 import asyncio
 
 from finetune_operator.api.identity import JobKey
+from finetune_operator.cluster.errors import Unreachable
 from finetune_operator.cluster.store import Store
-from finetune_operator.runtime.polling import poll_once
+from finetune_operator.runtime import polling
+from finetune_operator.runtime.polling import poll_once, resync, resync_once
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_trainer.contract import Progress
 
@@ -83,3 +85,82 @@ def test_a_job_without_a_pod_is_not_asked():
     store = Store()
     store.keep_job({"metadata": {"namespace": "team", "name": "reviews", "uid": "uid-1"}})
     assert asked(store) == (0, [], 0)
+
+
+class Server:
+    """Has these jobs, or does not answer."""
+
+    def __init__(self, *uids, error=None):
+        self.found, self.error, self.asked = frozenset(uids), error, []
+
+    async def uids(self, resource, namespace):
+        self.asked.append((resource.plural, namespace))
+        if self.error:
+            raise self.error
+        return self.found
+
+
+def jobs(*places):
+    store = Store()
+    for namespace, uid in places:
+        store.keep_job({"metadata": {"namespace": namespace, "name": "reviews", "uid": uid}})
+    return store
+
+
+def left(store, server, namespace=""):
+    async def look():
+        queue = WorkQueue()
+        await resync_once(server, store, queue, namespace)
+        return sorted(key.uid for key, _body in store.jobs()), queue.waiting
+
+    return asyncio.run(look())
+
+
+def test_a_job_whose_end_no_watch_told_is_forgotten_and_passed_over_once_more():
+    server = Server("2", "3")
+    assert left(jobs(("team", "1"), ("team", "2")), server) == (["2"], 1)
+    assert server.asked == [("finetunejobs", "")]
+
+
+def test_only_jobs_of_the_namespace_that_was_asked_about_can_be_missed_there():
+    assert left(jobs(("team", "1"), ("other", "2")), Server(), "team") == (["2"], 1)
+
+
+def test_a_job_that_came_while_the_answer_was_under_way_is_kept():
+    store = jobs(("team", "1"))
+
+    class Slow(Server):
+        async def uids(self, resource, namespace):
+            store.keep_job({"metadata": {"namespace": "team", "name": "newer", "uid": "9"}})
+            return frozenset({"1"})
+
+    assert left(store, Slow()) == (["1", "9"], 0)
+
+
+def test_an_api_server_that_does_not_answer_is_not_taken_for_an_empty_one():
+    assert left(jobs(("team", "1")), Server(error=Unreachable(0, "gone"))) == (["1"], 0)
+
+
+def test_jobs_are_looked_for_in_rounds_once_this_operator_leads(monkeypatch):
+    monkeypatch.setattr(polling, "RESYNC_SECONDS", 0)
+    server = Server("1")
+
+    async def play():
+        begin, done = asyncio.Event(), asyncio.Event()
+
+        class Counting(Server):
+            async def uids(self, resource, namespace):
+                if len(server.asked) >= 3:
+                    done.set()
+                    await asyncio.Event().wait()
+                return await server.uids(resource, namespace)
+
+        rounds = asyncio.create_task(resync(begin, Counting(), jobs(("a", "1")), WorkQueue(), where=("a", "b")))
+        await asyncio.sleep(0)
+        assert server.asked == []
+        begin.set()
+        await done.wait()
+        rounds.cancel()
+
+    asyncio.run(play())
+    assert [namespace for _kind, namespace in server.asked] == ["a", "b", "a"]
