@@ -19,6 +19,7 @@ IN_EVERY_MODE = {
     ("", "services"): {"get", "create"},
     ("", "events"): {"create", "list"},
     ("kueue.x-k8s.io", "workloads"): {"list"},
+    ("jobset.x-k8s.io", "jobsets"): {"get", "list", "watch", "delete"},
 }
 WITH_JOBSETS = {("jobset.x-k8s.io", "jobsets"): {"get", "list", "watch", "create", "delete"}}
 CLUSTER_WIDE = {

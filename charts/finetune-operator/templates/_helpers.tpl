@@ -93,12 +93,14 @@ matchExpressions:
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, delete]
-{{- if ne (.Values.config.profiles.trainer.multiNode | default "jobs") "jobs" }}
-# one JobSet per attempt on several nodes, where profiles.trainer.multiNode asks for it
+# one JobSet per attempt on several nodes, made where profiles.trainer.multiNode asks for it; those of before are ended
 - apiGroups: [jobset.x-k8s.io]
   resources: [jobsets]
+  {{- if eq (.Values.config.profiles.trainer.multiNode | default "jobs") "jobs" }}
+  verbs: [get, list, watch, delete]
+  {{- else }}
   verbs: [get, list, watch, create, delete]
-{{- end }}
+  {{- end }}
 # why a pod waits, how it ended; deleted where somebody deleted its Job and left it behind
 - apiGroups: [""]
   resources: [pods]

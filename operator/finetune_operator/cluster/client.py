@@ -108,7 +108,7 @@ class Client:
         self._observer = observer
         self._fence = fence
         self.jobsets = False
-        """Whether attempts may be JobSets, as `runtime.app` finds out at the start."""
+        """Whether there may be attempts that are JobSets, as `runtime.app` finds out at the start."""
 
     async def close(self) -> None:
         """Close all connections."""

@@ -111,19 +111,19 @@ async def _connect(telemetry: Telemetry, fence: Fence, closing: contextlib.Async
 async def _with_jobsets(client: Client, profiles: Profiles) -> Profiles:
     """Find out whether attempts on several nodes are JobSets here; return the profiles with that decided.
 
+    Where they are Jobs, some may still run that were begun as JobSets: they are watched wherever there may be any.
+
     Raises:
         CannotStart: they are to be, and there is no such kind, or the API server does not say.
     """
     wish = profiles.trainer.multi_node
-    if wish is MultiNode.JOBS:
-        return profiles
     try:
         client.jobsets = await client.serves(RESOURCES[JOBSET])
     except ApiError as error:
         raise CannotStart(f"profiles.trainer.multiNode: {wish}: the API server does not say: {error}") from error
     if wish is MultiNode.JOBSET and not client.jobsets:
         raise CannotStart(f"profiles.trainer.multiNode: {wish}: no {JOBSET_VERSION} in this cluster; install JobSet")
-    found = MultiNode.JOBSET if client.jobsets else MultiNode.JOBS
+    found = MultiNode.JOBSET if client.jobsets and wish is not MultiNode.JOBS else MultiNode.JOBS
     log.info("multi-node", extra=keys(objects=found.value))
     return profiles.model_copy(update={"trainer": profiles.trainer.model_copy(update={"multi_node": found})})
 

@@ -27,12 +27,13 @@ def decided(wish, answer):
     profiles = Profiles(trainer=TrainerProfile(multi_node=wish, image="ours"))
     found = asyncio.run(_with_jobsets(server, profiles))
     assert found.trainer.image == "ours"
-    assert server.jobsets == (found.trainer.multi_node is MultiNode.JOBSET)
+    assert server.jobsets == answer
     return found.trainer.multi_node, server.asked
 
 
-def test_an_operator_of_jobs_asks_nothing():
-    assert decided(MultiNode.JOBS, True) == (MultiNode.JOBS, [])
+@pytest.mark.parametrize("there", [True, False])
+def test_an_operator_of_jobs_makes_jobs_and_sees_the_jobsets_of_before(there):
+    assert decided(MultiNode.JOBS, there) == (MultiNode.JOBS, [RESOURCES["JobSet"]])
 
 
 @pytest.mark.parametrize(("there", "want"), [(True, MultiNode.JOBSET), (False, MultiNode.JOBS)])
@@ -46,6 +47,7 @@ def test_jobsets_that_are_asked_for_have_to_be_there():
         decided(MultiNode.JOBSET, False)
 
 
-def test_an_api_server_that_does_not_say_is_not_taken_for_one_without():
+@pytest.mark.parametrize("wish", MultiNode)
+def test_an_api_server_that_does_not_say_is_not_taken_for_one_without(wish):
     with pytest.raises(CannotStart, match="does not say: gone"):
-        decided(MultiNode.AUTO, Unreachable(0, "gone"))
+        decided(wish, Unreachable(0, "gone"))
