@@ -40,3 +40,11 @@ def test_a_jobset_that_it_left_behind_goes_as_one():
 
 def test_a_job_whose_end_has_no_moment_stays():
     assert after_end(seen(a_job(ttlSecondsAfterFinished=0), previous=remembered())).actions == ()
+
+
+def test_what_appears_after_the_end_is_ended():
+    """A former leader's last request may arrive when its successor has cancelled the job."""
+    late = a_workload()
+    decision = after_end(seen(a_job(ttlSecondsAfterFinished=90), previous=ENDED, workloads=(*JOBS, late)))
+    assert decision.actions == (replace(A_CHILD, propagation=Propagation.FOREGROUND),)
+    assert (decision.verdict.state, decision.requeue_after) == (State.FINISHED_BEFORE, 30)
