@@ -1,4 +1,4 @@
-"""What operator and trainer say to each other is read strictly."""
+"""What operator and trainer say to each other is read strictly; what a trainer says may be more than is asked for."""
 
 import dataclasses
 import functools
@@ -28,6 +28,7 @@ from finetune_trainer.contract import (
     Metric,
     Progress,
     TokenHistogram,
+    TrainerRun,
 )
 
 JOB = a_job(technique={"method": "qlora"})
@@ -111,11 +112,23 @@ def test_every_type_of_the_contract_is_in_the_documents():
     assert {kind for document in read for kind, _raw, _path in document} == declared - NO_DOCUMENTS
 
 
-@ALL
-def test_an_unknown_key_anywhere_is_refused_with_its_path(document):
+ASKED = [document for document in DOCUMENTS if isinstance(document, TrainerRun | InspectionRun)]
+SAID = [document for document in DOCUMENTS if document not in ASKED]
+
+
+@pytest.mark.parametrize("document", ASKED, ids=lambda document: type(document).__name__)
+def test_a_trainer_is_told_nothing_that_it_does_not_know(document):
     for field, _hint, (raw, path, whole) in every_field(document):
         raw[f"{field.name}Too"] = 1
         assert refusal(document, whole) == f"{path}.{field.name}Too: unknown key"
+
+
+@pytest.mark.parametrize("document", SAID, ids=lambda document: type(document).__name__)
+def test_what_a_later_trainer_says_more_is_passed_over(document):
+    """An operator that was set back hears the trainers that were begun before."""
+    for field, _hint, (raw, _path, whole) in every_field(document):
+        raw[f"{field.name}Too"] = {"said": ["by", 1, "later"]}
+        assert contract.from_json(type(document), json.dumps(whole)) == document
 
 
 @ALL

@@ -1,7 +1,8 @@
 """Documents of the contract as JSON: `to_json` writes one, `from_json` reads it strictly.
 
-Keys are the camelCase of the field names. A key that is unknown, missing, of the wrong type or a number that nobody can
-keep is an error that names its path.
+Keys are the camelCase of the field names. A key that is missing, of the wrong type or a number that nobody can keep is
+an error that names its path. So is an unknown key of what a trainer is told to do: leaving it out would change that. In
+what a trainer says it is passed over: a later release may say more than an earlier operator asks for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import typing
 
 from finetune_trainer.contract.inspection import InspectionReport, InspectionRun
 from finetune_trainer.contract.run import SCHEMA_VERSION, TrainerRun
-from finetune_trainer.contract.word import ExitReport, Progress
+from finetune_trainer.contract.word import Artifact, DatasetFacts, ExitReport, Progress, TokenHistogram
+
+SAID = frozenset({Progress, ExitReport, Artifact, DatasetFacts, TokenHistogram, InspectionReport})
+"""What a trainer writes, and the parts of it."""
 
 MOST = 2**63
 """Whole numbers are smaller than this, and not below its negative: the API server keeps no others."""
@@ -38,7 +42,7 @@ def from_json(kind: type[T], text: str) -> T:
     """Read a document of the given kind.
 
     Raises:
-        ContractError: not JSON, another schemaVersion, or a key that is unknown, missing or of the wrong type.
+        ContractError: not JSON, another schemaVersion, or a key that does not follow the contract.
     """
     try:
         raw = json.loads(text, parse_constant=_no_constant)
@@ -115,7 +119,8 @@ def _decode_object(kind: type[typing.Any], raw: typing.Any, path: str) -> typing
     document = _expect(dict, raw, path)
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = {camel(field.name): field for field in dataclasses.fields(kind)}
-    if unknown := sorted(document.keys() - fields.keys()):
+    unknown = sorted(document.keys() - fields.keys())
+    if unknown and kind not in SAID:
         raise ContractError(f"{path}.{unknown[0]}: unknown key")
     values = {}
     for key, field in fields.items():
