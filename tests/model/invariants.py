@@ -49,7 +49,7 @@ class Life:
     saved: int = 0
     """The newest step saved on a volume that still is there."""
     resumes: bool = False
-    """Whether a new attempt has begun whose progress was not told yet."""
+    """Whether a trainer has begun, of a new attempt or of one that has its place again, whose word was not told yet."""
     end: tuple[object, ...] | None = None
     started: set[tuple[int, int]] = field(default_factory=set)
     """Attempt and rank of every process, since its queue last let it begin."""
@@ -138,6 +138,7 @@ class Watch:
             labels = new["metadata"]["labels"]
             life, attempt = self.lives.get(labels[keys.LABEL_JOB_UID]), int(labels[keys.LABEL_ATTEMPT])
             if life is not None:  # its queue lets it begin, maybe again
+                life.resumes = True
                 life.started = {one for one in life.started if one[0] != attempt}
 
     def _is_true(self, life: Life, uid: str, status: Body) -> None:
@@ -247,9 +248,11 @@ def _goes_on(life: Life, status: Body) -> None:
     if old and new.get("step", 0) < old["step"]:
         assert life.saved < old["step"], f"the checkpoint went back: {old} to {new}"
     old, new = (one.get("progress") or {} for one in (before, status))
-    life.resumes = life.resumes or len(attempts) > len(known)
+    begins = len(attempts) > len(known)
+    life.resumes = life.resumes or begins
     if old and new and new["step"] < old["step"]:
         assert life.resumes, f"progress went back from step {old['step']} to {new['step']} within an attempt"
+    if new != old and not begins:  # the new trainer's first word
         life.resumes = False
 
 

@@ -30,6 +30,7 @@ from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.process import Telemetry
 
 IDLE = "idle"
+UNEXPECTED = "the operator did not expect"
 LONGEST_PASS = 500
 """Requests of one pass at most; more is a loop without end."""
 
@@ -121,7 +122,7 @@ class Strict(Telemetry):
     """The real telemetry; an error that the loop did not expect ends the test."""
 
     def unhandled(self, error: BaseException) -> None:
-        raise AssertionError(f"the operator did not expect {error!r}") from error
+        raise AssertionError(f"{UNEXPECTED} {error!r}") from error
 
 
 class ModelTrainers:

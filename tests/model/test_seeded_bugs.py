@@ -21,7 +21,7 @@ from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.runtime import loop
 from finetune_operator.runtime.queue import WorkQueue
 from histories import find_failure
-from modelled_operator import ModelClient
+from modelled_operator import UNEXPECTED, ModelClient
 
 BUDGET = 2000
 """Histories in which each bug has to be found: as many as the other test runs."""
@@ -331,6 +331,7 @@ def test_the_histories_find(bug, monkeypatch):
     bug(monkeypatch)
     found = find_failure(BUDGET)
     assert found is not None
+    assert UNEXPECTED not in str(found), "the bug was not found: it raised what stopped the operator"
 
 
 def test_there_are_bugs_enough():
