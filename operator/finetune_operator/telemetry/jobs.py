@@ -94,8 +94,9 @@ class JobsCollector(Collector):
         own = {name for name, _count in namespaces.most_common(MAX_NAMESPACES)}
         yield _fleet(views, own)
         yield _single(fleet_metrics.NAMESPACES_DROPPED, len(namespaces) - len(own))
-        shown = _chosen(views, self._max_jobs, self._clock())
-        yield _single(fleet_metrics.JOBS_DROPPED, len(views) - len(shown))
+        recent = _recent(views, self._clock())
+        shown = recent[: self._max_jobs]
+        yield _single(fleet_metrics.JOBS_DROPPED, len(recent) - len(shown))
         prices = _family(fleet_metrics.GPU_PRICE)
         for kind, price in self._prices.items():
             prices.add_metric((kind,), price)
@@ -114,10 +115,10 @@ class JobsCollector(Collector):
             yield family
 
 
-def _chosen(views: list[JobView], most: int, now: float) -> list[JobView]:
-    """Return the jobs with series of their own: those that have not ended, newest first, then those that just have."""
+def _recent(views: list[JobView], now: float) -> list[JobView]:
+    """Return the jobs to show: those that have not ended, newest first, then those that just have."""
     recent = [view for view in views if view.finished is None or now - view.finished < SHOWN_AFTER_END]
-    return sorted(recent, key=lambda view: (view.finished is not None, -view.created))[:most]
+    return sorted(recent, key=lambda view: (view.finished is not None, -view.created))
 
 
 def _info(view: JobView) -> Iterator[tuple[str, ...]]:

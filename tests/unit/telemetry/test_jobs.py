@@ -69,8 +69,15 @@ def test_pods_can_be_joined_to_their_job():
 
 
 def test_a_deleted_job_leaves_no_series():
-    assert "reviews" not in scrape()
-    assert "team" not in scrape()
+    there = [VIEW, dataclasses.replace(VIEW, namespace="elsewhere", name="other", pods=())]
+    registry = CollectorRegistry(auto_describe=True)
+    registry.register(JobsCollector(lambda: there, max_jobs=MAX_JOBS, prices={}, clock=lambda: NOW))
+    assert 'finetunejob="reviews"' in generate_latest(registry).decode()
+    there.remove(VIEW)
+    text = generate_latest(registry).decode()
+    assert "reviews" not in text
+    assert "team" not in text
+    assert 'finetunejob="other"' in text
 
 
 def test_jobs_beyond_the_cap_are_counted_and_the_running_ones_are_kept():
@@ -85,6 +92,11 @@ def test_a_job_that_ended_an_hour_ago_has_no_series_of_its_own_any_more():
     text = scrape(dataclasses.replace(VIEW, finished=NOW - 3601), dataclasses.replace(VIEW, name="b", finished=NOW - 9))
     assert 'finetunejob="reviews"' not in text
     assert 'finetunejob="b"' in text
+
+
+def test_a_job_that_ended_long_ago_is_not_counted_as_left_out_by_the_cap():
+    text = scrape(VIEW, dataclasses.replace(VIEW, name="old", finished=NOW - 3601))
+    assert "finetune_metrics_jobs_dropped 0.0" in text
 
 
 def test_long_model_names_are_cut():
