@@ -29,6 +29,12 @@ def _stat(title: str, about: str, unit: str, expr: str, **more: object) -> Panel
     return Panel(title=title, about=about, unit=unit, queries=(Query(expr),), **shape)
 
 
+def _ended_of(reasons: str) -> str:
+    """Return what holds for the minute after an attempt has ended for one of these reasons, tried again or not."""
+    ended = f'finetune_job_attempt_ended_timestamp_seconds{{{JOB}, reason=~"{reasons}"}}'
+    return f"max by (reason) (time() - {ended}) < 60"
+
+
 def _of_pods(recorded: str) -> str:
     return f"max by (pod, gpu) ({recorded} {PODS})"
 
@@ -395,10 +401,15 @@ DASHBOARD = Dashboard(
         Mark("Attempts", f"changes(finetune_job_attempt{{{JOB}}}[1m]) > 0", "a new attempt begins", ORANGE),
         Mark(
             "Out of memory",
-            f'max by (reason) (finetune_job_status_condition{{{JOB}, reason=~".*OutOfMemory"}}) '
-            f'unless max by (reason) (finetune_job_status_condition{{{JOB}, reason=~".*OutOfMemory"}} offset 1m)',
+            _ended_of(".*OutOfMemory"),
             "{{reason}}",
             RED,
+        ),
+        Mark(
+            "Preempted and lost",
+            _ended_of("Preempted|Evicted|NodeLost"),
+            "{{reason}}",
+            ORANGE,
         ),
         Mark(
             "Suspended",
@@ -409,7 +420,7 @@ DASHBOARD = Dashboard(
         ),
         Mark(
             "Resumed",
-            f'max(finetune_job_status_condition{{{JOB}, condition="Suspended", status="True"}} offset 1m) '
+            f'max(max_over_time(finetune_job_status_condition{{{JOB}, condition="Suspended", status="True"}}[1m])) '
             f'unless max(finetune_job_status_condition{{{JOB}, condition="Suspended", status="True"}})',
             "resumed",
             GREEN,

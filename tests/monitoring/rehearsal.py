@@ -1,8 +1,8 @@
 """A quarter of an hour of a fleet on GPUs, measured by the operator's and the trainer's own code on a made-up clock.
 
 It stands in for what a machine without GPUs cannot record; what was recorded on a cluster lies beside it.
-Jobs: `good` succeeds, `hungry` runs out of memory once, `paused` is suspended and resumed, `broken` has bad data,
-`early` waits for its claim, `frozen` stops making steps, `diverged` loses its loss.
+Jobs: `good` succeeds, `hungry` runs out of memory once, `paused` is suspended and resumed, `moved` is preempted,
+`broken` has bad data, `early` waits for its claim, `frozen` stops making steps, `diverged` loses its loss.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from finetune_operator.planning.plan import plan
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.status.outcome import plan_status
 from finetune_operator.telemetry.exposition import exposition
-from finetune_operator.telemetry.jobs import ConditionView, JobsCollector, JobView, PodView
+from finetune_operator.telemetry.jobs import ConditionView, EndView, JobsCollector, JobView, PodView
 from finetune_operator.telemetry.process import Telemetry
 from finetune_trainer.contract import JobIdentity
 from finetune_trainer.contract import metrics as table
@@ -44,7 +44,10 @@ OPERATOR = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spell:
-    """What a job does for a while, in seconds from the start; `steps` from which to which."""
+    """What a job does for a while, in seconds from the start; `steps` from which to which.
+
+    `reason` is that of the phase; while an attempt is followed by another, the reason why it ended.
+    """
 
     start: float
     end: float
@@ -73,6 +76,12 @@ STORIES = {
         Spell(50, 300, Phase.RUNNING, "Training", 1, (0, 100)),
         Spell(300, 450, Phase.SUSPENDED, "Suspended", 1, (100, 100)),
         Spell(450, 900, Phase.RUNNING, "Training", 2, (100, 280)),
+    ),
+    "moved": (
+        Spell(35, 55, Phase.PENDING, "PodPending"),
+        Spell(55, 250, Phase.RUNNING, "Training", 1, (0, 90)),
+        Spell(250, 280, Phase.RESTARTING, "Preempted", 1, (90, 90)),
+        Spell(280, 900, Phase.RUNNING, "Training", 2, (80, 290)),
     ),
     "broken": (
         Spell(40, 60, Phase.PENDING, "PodPending"),
@@ -271,7 +280,7 @@ def _conditions(spell: Spell) -> tuple[ConditionView, ...]:
 
     failed, done = spell.phase is Phase.FAILED, spell.phase is Phase.SUCCEEDED
     found = [
-        one("Running", spell.phase in HOLDS, spell.reason),
+        one("Running", spell.phase in HOLDS, "Restarting" if spell.phase is Phase.RESTARTING else spell.reason),
         one("Suspended", spell.phase is Phase.SUSPENDED),
         one("Finished", failed or done),
         one("Succeeded", done),
@@ -303,11 +312,17 @@ def _view(name: str, spell: Spell, second: float) -> JobView:
         eta=START + second + left if held and step else None,
         step=step if attempts else None,
         attempt=attempts[-1].number if attempts else None,
+        ended=_ended(attempts),
         gpus=1 if held else 0,
         checkpoint=START + second - (step % 40) * 2 if step >= 40 and name != "frozen" else None,
         conditions=_conditions(spell),
         pods=(PodView(f"{name}-{spell.attempt}-x", "node-a", 0),) if held else (),
     )
+
+
+def _ended(attempts: tuple[AttemptStatus, ...]) -> EndView | None:
+    over = ((one.reason, one.end_time) for one in reversed(attempts))
+    return next((EndView(reason, timestamps.parse(end)) for reason, end in over if reason and end), None)
 
 
 def _changed(second: float) -> dict[str, str]:

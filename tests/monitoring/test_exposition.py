@@ -48,4 +48,4 @@ def test_counters_end_in_total_and_nothing_else_does():
     for metric in ALL:
         assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
     assert len(TRAINER_METRICS) == 19
-    assert len(STORIES) == 7
+    assert len(STORIES) == 8

@@ -13,7 +13,7 @@ from finetune_operator.cluster.store import Body, Store
 from finetune_operator.planning import catalog
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.telemetry import words
-from finetune_operator.telemetry.jobs import ConditionView, JobView, PodView
+from finetune_operator.telemetry.jobs import ConditionView, EndView, JobView, PodView
 
 HOLDING = frozenset({Phase.STARTING, Phase.RUNNING, Phase.SUSPENDING, Phase.STOPPING})
 """Phases in which a job's pods hold devices."""
@@ -71,6 +71,7 @@ def views(rows: Iterable[Row]) -> Iterator[JobView]:
             eta=_eta(progress) if phase in HOLDING else None,
             step=progress.get("step"),
             attempt=status["attempts"][-1]["number"] if status.get("attempts") else None,
+            ended=_ended(status),
             gpus=plan.get("devices", 0) if phase in HOLDING else 0,
             checkpoint=_checkpoint(said, status),
             conditions=tuple(
@@ -115,6 +116,12 @@ def _admitted(status: Body) -> float | None:
         if condition["type"] == "Admitted":
             return timestamps.parse(condition["lastTransitionTime"]) if condition["status"] == "True" else None
     return _time(status, "startTime")
+
+
+def _ended(status: Body) -> EndView | None:
+    """Return the end of the newest attempt that has ended."""
+    over = (one for one in reversed(status.get("attempts") or ()) if one.get("endTime") and one.get("reason"))
+    return next((EndView(one["reason"], timestamps.parse(one["endTime"])) for one in over), None)
 
 
 def _checkpoint(said: Progress | None, status: Body) -> float | None:

@@ -54,6 +54,12 @@ JOB_GPUS = Metric(
 JOB_CHECKPOINT = Metric(
     "finetune_job_last_checkpoint_timestamp_seconds", Kind.GAUGE, "When its newest checkpoint was seen.", JOB
 )
+JOB_ATTEMPT_ENDED = Metric(
+    "finetune_job_attempt_ended_timestamp_seconds",
+    Kind.GAUGE,
+    "When the newest attempt that has ended did, with the reason: a retry, a resume and the end of the job alike.",
+    (*JOB, Label("reason", words.REASONS)),
+)
 POD_INFO = Metric(
     "finetune_job_pod_info",
     Kind.GAUGE,
@@ -80,5 +86,6 @@ PER_JOB = (
     JOB_ATTEMPT,
     JOB_GPUS,
     JOB_CHECKPOINT,
+    JOB_ATTEMPT_ENDED,
     POD_INFO,
 )

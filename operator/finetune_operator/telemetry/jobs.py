@@ -10,6 +10,7 @@ from finetune_trainer.contract import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.telemetry import fleet_metrics, words
 from finetune_operator.telemetry import job_metrics as metrics
 from finetune_operator.telemetry.fleet import ELSEWHERE, MAX_NAMESPACES
@@ -43,6 +44,14 @@ class ConditionView:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class EndView:
+    """How the newest attempt that is over ended, and when."""
+
+    reason: str
+    time: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
     """What the dashboards see of a job. Times in seconds since the epoch; None where it has not come to that."""
@@ -65,6 +74,7 @@ class JobView:
     eta: float | None = None
     step: int | None = None
     attempt: int | None = None
+    ended: EndView | None = None
     gpus: int | None = None
     checkpoint: float | None = None
     conditions: tuple[ConditionView, ...] = ()
@@ -107,6 +117,7 @@ class JobsCollector(Collector):
                 for labels in rows(view):
                     family.add_metric((view.namespace, view.name, *labels), 1)
             yield family
+        yield _ends(shown)
         for metric, value in _VALUES.items():
             family = _family(metric)
             for view in shown:
@@ -136,7 +147,7 @@ def _info(view: JobView) -> Iterator[tuple[str, ...]]:
 def _conditions(view: JobView) -> Iterator[tuple[str, ...]]:
     for one in view.conditions:
         if one.type in words.CONDITIONS and one.status in words.STATUSES:
-            yield one.type, one.status, words.one_of(words.REASONS, one.reason, "Unknown")
+            yield one.type, one.status, words.one_of(words.REASONS, one.reason, Reason.UNKNOWN.value)
 
 
 def _pods(view: JobView) -> Iterator[tuple[str, ...]]:
@@ -179,6 +190,15 @@ def _fleet(views: Iterable[JobView], own: set[str]) -> GaugeMetricFamily:
     family = _family(fleet_metrics.JOBS)
     for labels, count in counts.items():
         family.add_metric(labels, count)
+    return family
+
+
+def _ends(views: Iterable[JobView]) -> GaugeMetricFamily:
+    family = _family(metrics.JOB_ATTEMPT_ENDED)
+    for view in views:
+        if (end := view.ended) is not None:
+            reason = words.one_of(words.REASONS, end.reason, Reason.UNKNOWN.value)
+            family.add_metric((view.namespace, view.name, reason), end.time)
     return family
 
 

@@ -9,7 +9,7 @@ from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime.views import Sight, prices
 from finetune_operator.telemetry.exposition import exposition
-from finetune_operator.telemetry.jobs import JobsCollector
+from finetune_operator.telemetry.jobs import EndView, JobsCollector
 from finetune_operator.telemetry.process import Telemetry
 from finetune_trainer.contract import Progress
 
@@ -75,6 +75,17 @@ def test_a_running_job_is_seen_with_all_that_is_known(store):
     assert view.eta == BEGAN + 180
     assert [(pod.name, pod.node, pod.rank) for pod in view.pods] == [("reviews-2-x", "node-a", 0)]
     assert [(one.type, one.status) for one in view.conditions] == [("Running", "True"), ("Suspended", "False")]
+
+
+def test_the_end_of_an_attempt_is_seen_with_its_reason_while_the_next_one_runs(store):
+    over = {"number": 1, "startTime": CREATED, "endTime": STARTED, "reason": "HostOutOfMemory"}
+    store.keep_job(a_body(attempts=[over, {"number": 2, "startTime": SAID}]))
+    assert only(store).ended == EndView("HostOutOfMemory", BEGAN + 60)
+
+
+def test_an_attempt_that_is_being_ended_has_not_ended(store):
+    store.keep_job(a_body(attempts=[{"number": 1, "startTime": CREATED, "reason": "Suspended"}]))
+    assert only(store).ended is None
 
 
 def test_a_job_that_holds_nothing_shows_no_devices_and_no_time_left(store):

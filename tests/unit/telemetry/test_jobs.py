@@ -8,7 +8,7 @@ import time
 import pytest
 from finetune_operator.telemetry import words
 from finetune_operator.telemetry.exposition import exposition
-from finetune_operator.telemetry.jobs import ConditionView, JobsCollector, JobView, PodView
+from finetune_operator.telemetry.jobs import ConditionView, EndView, JobsCollector, JobView, PodView
 from finetune_operator.telemetry.metrics import SCRAPED
 from finetune_operator.telemetry.process import Telemetry
 from prometheus_client import CollectorRegistry, generate_latest
@@ -97,6 +97,13 @@ def test_a_job_that_ended_an_hour_ago_has_no_series_of_its_own_any_more():
 def test_a_job_that_ended_long_ago_is_not_counted_as_left_out_by_the_cap():
     text = scrape(VIEW, dataclasses.replace(VIEW, name="old", finished=NOW - 3601))
     assert "finetune_metrics_jobs_dropped 0.0" in text
+
+
+def test_the_end_of_an_attempt_is_shown_with_its_reason():
+    text = scrape(dataclasses.replace(VIEW, ended=EndView("GPUOutOfMemory", 7.0)))
+    ended = 'finetune_job_attempt_ended_timestamp_seconds{finetunejob="reviews",namespace="team",reason='
+    assert f'{ended}"GPUOutOfMemory"}} 7.0' in text
+    assert f'{ended}"Unknown"}} 7.0' in scrape(dataclasses.replace(VIEW, ended=EndView("Whim", 7.0)))
 
 
 def test_long_model_names_are_cut():
