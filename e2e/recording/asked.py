@@ -79,5 +79,5 @@ def rules(name: str) -> list[dict]:
 
 def filled(expr: str, values: Mapping[str, str]) -> str:
     """Return an expression with its variables replaced; those that nobody names match everything."""
-    known = {"__rate_interval": "1m", "__range": "30m", "__interval": "15s"} | dict(values)
+    known = {"__rate_interval": "1m", "__range": "30m", "__interval": "15s", "__interval_ms": "15000"} | dict(values)
     return re.sub(r"\$\{?(\w+)\}?", lambda found: known.get(found[1], ".*"), expr)

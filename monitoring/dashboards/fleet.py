@@ -423,7 +423,7 @@ DASHBOARD = Dashboard(
         ),
         Mark(
             "Operator starts",
-            "changes(process_start_time_seconds[1m]) * on (job, instance) finetune_operator_build_info > 0",
+            "time() - process_start_time_seconds < 60 and on (job, instance) finetune_operator_build_info",
             "operator started",
             BLUE,
         ),

@@ -307,12 +307,12 @@ _PROCESS = Row(
         ),
         Panel(
             title="Starts of the process",
-            about="How often the operator started in the time shown.",
+            about="Replicas that have just started, in a new pod or in the one that was there.",
             unit="none",
             queries=(
                 Query(
-                    f"sum(changes(process_start_time_seconds{{{OURS}}}[{RATE}]) * on (job, instance) "
-                    f"finetune_operator_build_info{{{OURS}}})",
+                    f"sum((time() - process_start_time_seconds{{{OURS}}} < bool ($__interval_ms / 1000 + 30)) "
+                    f"* on (job, instance) finetune_operator_build_info{{{OURS}}})",
                     "starts",
                 ),
             ),
@@ -343,8 +343,8 @@ DASHBOARD = Dashboard(
     marks=(
         Mark(
             "Starts",
-            f"changes(process_start_time_seconds{{{OURS}}}[1m]) * on (job, instance) "
-            f"finetune_operator_build_info{{{OURS}}} > 0",
+            f"time() - process_start_time_seconds{{{OURS}}} < 60 "
+            f"and on (job, instance) finetune_operator_build_info{{{OURS}}}",
             "operator started: {{instance}}",
             ORANGE,
         ),

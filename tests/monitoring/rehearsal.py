@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 
 from builders import a_job
@@ -111,7 +112,7 @@ def rehearse() -> Recording:
     for second in range(0, SECONDS + 1, STEP):
         stage.go(float(second))
         now = START + second
-        recording.add(exposition(stage.telemetry.registry, "")[0].decode(), OPERATOR, now)
+        recording.add(stage.exposition(), OPERATOR, now)
         recording.up(OPERATOR, now, answers=True)
         for pod, trainer in stage.trainers.items():
             target = {"job": "finetune/trainers", "instance": f"{pod}:8080", "namespace": TEAM, "pod": pod}
@@ -133,6 +134,11 @@ class Stage:
             self._views, max_jobs=500, prices={"nvidia-l4": 0.8048}, clock=lambda: START + self.second
         )
         self.telemetry.registry.register(collector)
+
+    def exposition(self) -> str:
+        """Return what the operator serves, as if its process had started just before."""
+        text = exposition(self.telemetry.registry, "")[0].decode()
+        return re.sub(r"(?m)^process_start_time_seconds .*$", f"process_start_time_seconds {START - 5}", text)
 
     def go(self, second: float) -> None:
         """Let time pass until this second."""
