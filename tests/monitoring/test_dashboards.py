@@ -109,13 +109,7 @@ def test_variables_are_templated_and_filled_anew_with_the_time(uid):
 
 
 def names_of(query: str) -> set[str]:
-    return set(re.findall(r"\$\{?(\w+)\}?", query)) - {
-        "__rate_interval",
-        "__range",
-        "__interval",
-        "__interval_ms",
-        "datasource",
-    }
+    return {name for name in re.findall(r"\$\{?(\w+)\}?", query) if not name.startswith("__")} - {"datasource"}
 
 
 @each
