@@ -320,7 +320,7 @@ _GPUS = Row(
         ),
         Panel(
             title="XID errors",
-            about="Code of the last error that the driver reported; 0 is none. See FineTuneJobXID.",
+            about="Code of the device's last error, from before the job too; 0 is none. A rise: see FineTuneJobXID.",
             unit="none",
             queries=(Query(f"max by (pod, gpu) (finetune:gpu_xid:job{{{JOB}}})", "{{pod}} GPU {{gpu}}"),),
             steps=((1, RED),),

@@ -62,6 +62,7 @@ def test_every_alert_is_tried_firing_and_silent(rule):
 
 @each
 def test_every_alert_says_what_is_wrong(rule):
+    assert re.fullmatch(r"[1-9]\d*[mh]", rule["for"]), "one scrape that is off is no alert"
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     assert (ROOT / rule["annotations"]["runbook_url"]).stem == rule["alert"]

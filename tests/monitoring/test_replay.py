@@ -222,5 +222,5 @@ def test_real_jobs_met_no_alert_but_those_of_their_faults(recorded):
     for rule in rules("alerts"):
         met = prometheus.over(rule["expr"], facts["start"] + 60, facts["end"])
         ours = [series for series in met if series["metric"].get("namespace", space) == space]
-        firing = [series for series in ours if longest(series["values"]) >= seconds(rule.get("for", "0s"))]
+        firing = [series for series in ours if longest(series["values"]) >= seconds(rule["for"])]
         assert not firing or rule["alert"] == "FineTuneJobXID", (rule["alert"], firing[0]["metric"])
