@@ -126,7 +126,16 @@ _HEADER = Row(
                 ),
             ),
             view=View.WORDS,
-            width=12,
+            width=9,
+            height=4,
+        ),
+        Panel(
+            title="Trainer",
+            about="What the trainer does now. Only Training makes steps; see FineTuneJobStuck.",
+            unit="none",
+            queries=(Query(f"max by (phase) (finetune_job_trainer_phase_timestamp_seconds{{{RUN}}})", "{{phase}}"),),
+            view=View.WORDS,
+            width=3,
             height=4,
         ),
     ),
@@ -296,11 +305,13 @@ _GPUS = Row(
         ),
         Panel(
             title="Memory",
-            about="Memory in use on the device, and what the trainer itself holds.",
+            about="Memory in use on the device, and what the trainers hold of it.",
             unit="bytes",
             queries=(
                 Query(_of_pods("finetune:gpu_memory_used_bytes:pod"), "{{pod}} GPU {{gpu}}"),
-                Query(f"max by (gpu) (finetune_gpu_memory_allocated_bytes{{{RUN}}})", "held by rank 0, GPU {{gpu}}"),
+                Query(
+                    f"max by (pod, gpu) (finetune_gpu_memory_allocated_bytes{{{RUN}}})", "held by {{pod}}, GPU {{gpu}}"
+                ),
             ),
             least=0,
         ),
@@ -334,14 +345,14 @@ _PODS = Row(
     (
         Panel(
             title="Memory of the trainer",
-            about="Resident memory of the process of rank 0.",
+            about="Resident memory of each pod's first process.",
             unit="bytes",
             queries=(Query(f"max by (pod) (process_resident_memory_bytes {PODS})", "{{pod}}"),),
             least=0,
         ),
         Panel(
             title="CPU of the trainer",
-            about="Processors that the process of rank 0 uses.",
+            about="Processors that each pod's first process uses.",
             unit="none",
             queries=(Query(f"max by (pod) (rate(process_cpu_seconds_total[{RATE}]) {PODS})", "{{pod}}"),),
             least=0,

@@ -23,7 +23,7 @@ from finetune_operator.status.outcome import plan_status
 from finetune_operator.telemetry.exposition import exposition
 from finetune_operator.telemetry.jobs import ConditionView, EndView, JobsCollector, JobView, PodView
 from finetune_operator.telemetry.process import Telemetry
-from finetune_trainer.contract import JobIdentity
+from finetune_trainer.contract import JobIdentity, TrainerPhase
 from finetune_trainer.contract import metrics as table
 from finetune_trainer.reporting.metrics import Metrics
 from neighbours import add
@@ -177,6 +177,7 @@ class Stage:
             return
         identity = JobIdentity(namespace=TEAM, name=name, uid=name, attempt=spell.attempt or 1)
         metrics = self.trainers.setdefault(pod, Metrics(identity))
+        metrics.entered(TrainerPhase.TRAINING, START + spell.start)
         step = _step(spell, self.second)
         made = max(0, step - _step(spell, self.second - STEP))
         _learn(metrics, step)

@@ -47,5 +47,5 @@ def test_a_fresh_operator_shows_every_family_with_help_and_type():
 def test_counters_end_in_total_and_nothing_else_does():
     for metric in ALL:
         assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
-    assert len(TRAINER_METRICS) == 19
+    assert len(TRAINER_METRICS) == 20
     assert len(STORIES) == 8

@@ -145,6 +145,9 @@ NOTHING_WRONG = {
     "Errors nobody expected",
 }
 
+NOT_RECORDED = {"Trainer"}
+"""Panels whose metric is younger than the recording; what is recorded anew leaves this list."""
+
 
 @pytest.fixture(scope="module")
 def recorded(promtool):
@@ -168,7 +171,8 @@ def told(recorded, asked, job=None):
 @each_target
 def test_every_panel_has_an_answer_on_a_real_cluster(recorded, asked):
     found = list(told(recorded, asked))
-    if asked.panel not in NO_GPU | NOTHING_WRONG and "gpu_memory_allocated" not in asked.expr:
+    assert not found or asked.panel not in NOT_RECORDED, "it is recorded: take it off the list"
+    if asked.panel not in NO_GPU | NOTHING_WRONG | NOT_RECORDED and "gpu_memory_allocated" not in asked.expr:
         assert found, asked.expr
 
 

@@ -9,7 +9,7 @@ from finetune_trainer.contract import Progress
 from finetune_operator.api import timestamps
 from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.reasons import Phase
-from finetune_operator.cluster.store import Body, Store
+from finetune_operator.cluster.store import Body, Store, attempt_of, rank_of
 from finetune_operator.planning import catalog
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.telemetry import words
@@ -18,12 +18,8 @@ from finetune_operator.telemetry.jobs import ConditionView, EndView, JobView, Po
 HOLDING = frozenset({Phase.STARTING, Phase.RUNNING, Phase.SUSPENDING, Phase.STOPPING})
 """Phases in which a job's pods hold devices."""
 
-RANK = "batch.kubernetes.io/job-completion-index"
-"""Annotation and label by which an Indexed Job numbers its pods."""
-
-
-Row = tuple[JobKey, Body, Body | None, Progress | None]
-"""What the store holds of a job: itself, the pod that reports, its trainer's last word. None of it is changed."""
+Row = tuple[JobKey, Body, tuple[Body, ...], Progress | None]
+"""What the store holds of a job: itself, its pods, its trainer's last word. None of it is changed."""
 
 
 class Sight:
@@ -39,7 +35,7 @@ class Sight:
     def take(self) -> None:
         """Look at the store: nothing is copied, so 2,000 jobs take 3 ms."""
         store = self._store
-        self._rows = tuple((key, body, store.pod(key), store.progress(key)) for key, body in store.jobs())
+        self._rows = tuple((key, body, store.pods(key), store.progress(key)) for key, body in store.jobs())
 
     def views(self) -> Iterator[JobView]:
         """Yield every job as it was when it was looked at last."""
@@ -48,7 +44,7 @@ class Sight:
 
 def views(rows: Iterable[Row]) -> Iterator[JobView]:
     """Yield every job."""
-    for key, body, pod, said in rows:
+    for key, body, pods, said in rows:
         spec, status = body.get("spec") or {}, body.get("status") or {}
         plan, progress = status.get("plan") or {}, status.get("progress") or {}
         phase = status.get("phase") or Phase.PENDING.value
@@ -77,7 +73,7 @@ def views(rows: Iterable[Row]) -> Iterator[JobView]:
             conditions=tuple(
                 ConditionView(c["type"], c["status"], c["reason"]) for c in status.get("conditions") or ()
             ),
-            pods=(_pod(pod),) if pod is not None and phase in HOLDING else (),
+            pods=_pods(pods) if phase in HOLDING else (),
         )
 
 
@@ -103,11 +99,16 @@ def _condition(body: Body) -> ConditionView:
     return ConditionView(body["type"], body["status"], body["reason"])
 
 
+def _pods(bodies: tuple[Body, ...]) -> tuple[PodView, ...]:
+    """Return the pods of the newest attempt by rank; of several with one rank, the newest first."""
+    newest = max(map(attempt_of, bodies), default=0)
+    found = [body for body in bodies if attempt_of(body) == newest]
+    found.sort(key=lambda body: body["metadata"].get("creationTimestamp") or "", reverse=True)
+    return tuple(sorted(map(_pod, found), key=lambda pod: pod.rank))
+
+
 def _pod(body: Body) -> PodView:
-    metadata = body["metadata"]
-    rank = (metadata.get("labels") or {}).get(RANK, "0")
-    node = (body.get("spec") or {}).get("nodeName") or ""
-    return PodView(metadata["name"], node, int(rank) if str(rank).isdecimal() else 0)
+    return PodView(body["metadata"]["name"], (body.get("spec") or {}).get("nodeName") or "", rank_of(body))
 
 
 def _admitted(status: Body) -> float | None:

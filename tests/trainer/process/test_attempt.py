@@ -1,8 +1,20 @@
+import re
 import signal
+import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from finetune_trainer.contract import ExitCode, ExitReport, FailureReason, Outcome, TrainerPhase, from_json, to_json
+from finetune_trainer.contract import (
+    DistributionSettings,
+    ExitCode,
+    ExitReport,
+    FailureReason,
+    Outcome,
+    TrainerPhase,
+    from_json,
+    to_json,
+)
 from finetune_trainer.process.attempt import carry_out
 from finetune_trainer.process.failures import Suspended, TrainerFailure
 
@@ -32,6 +44,41 @@ def test_a_recipe_that_ends_has_succeeded(attempt):
     code, report = attempt(lambda attempt: attempt.journal.note(metrics_after={"accuracy": 0.8}))
     assert (code, report.outcome, report.reason) == (ExitCode.SUCCEEDED, Outcome.SUCCEEDED, None)
     assert report.metrics_after == {"accuracy": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("rank", "serves", "of_all"),
+    [(0, True, True), (2, True, False), (1, False, False)],
+    ids=["the first process of all", "the first of another pod, about itself", "no other"],
+)
+def test_one_process_of_each_pod_answers_prometheus(seated, rank, serves, of_all):
+    told = seated(rank)
+    assert bool(told) == serves
+    assert ("process_resident_memory_bytes" in told) == serves
+    assert ("finetune_training_steps_total{" in told) == of_all
+
+
+@pytest.fixture
+def seated(tmp_path, a_run, monkeypatch, capsys):
+    """Carry out a run in one of four processes; return what it serves to Prometheus meanwhile."""
+
+    def carry(rank):
+        run = replace(a_run(), distribution=DistributionSettings(strategy="ddp", nodes=2, processes_per_node=2))
+        (tmp_path / "run.json").write_text(to_json(run))
+        words = {"RANK": rank, "WORLD_SIZE": 4, "LOCAL_RANK": rank % 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": 1}
+        for name, value in {**words, "MASTER_ADDR": "localhost"}.items():
+            monkeypatch.setenv(name, str(value))
+        told = []
+
+        def ask(_attempt):
+            for port in re.findall(r"progress on port (\d+)", capsys.readouterr().out):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                    told.append(answer.read().decode())
+
+        carry_out(tmp_path / "run.json", ask)
+        return "".join(told)
+
+    return carry
 
 
 def failing(error):

@@ -1,10 +1,11 @@
 import math
 
 import pytest
-from finetune_trainer.contract import TRAINER_METRICS, JobIdentity, Kind
+from finetune_trainer.contract import TRAINER_METRICS, JobIdentity, Kind, TrainerPhase
+from finetune_trainer.contract import metrics as table
 from finetune_trainer.reporting.metrics import Metrics
 
-GAUGES = [metric for metric in TRAINER_METRICS if metric.kind is Kind.GAUGE]
+GAUGES = [metric for metric in TRAINER_METRICS if metric.kind is Kind.GAUGE and metric is not table.PHASE]
 COUNTERS = [metric for metric in TRAINER_METRICS if metric.kind is Kind.COUNTER]
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
@@ -21,6 +22,7 @@ def text(metrics, accept=""):
 def fill(metrics):
     for metric in GAUGES:
         metrics.set(metric.name, 1.0, *(["0"] if "gpu" in metric.label_names else []))
+    metrics.entered(TrainerPhase.TRAINING, 1.0)
     metrics.observe_step(0.2)
     metrics.lap("data")
 
@@ -55,6 +57,23 @@ def test_gauges_are_absent_until_they_are_known(metrics):
 
 def test_the_process_itself_is_measured(metrics):
     assert "\nprocess_resident_memory_bytes " in text(metrics)
+
+
+def test_the_phase_is_shown_with_its_beginning_and_the_one_before_is_not(metrics):
+    metrics.entered(TrainerPhase.LOADING_MODEL, 5.0)
+    metrics.entered(TrainerPhase.TRAINING, 7.0)
+    shown = [line for line in text(metrics).splitlines() if line.startswith(table.PHASE.name)]
+    assert shown == [
+        f'{table.PHASE.name}{{attempt="2",finetunejob="reviews",namespace="default",phase="Training"}} 7.0'
+    ]
+
+
+def test_a_pod_that_is_not_the_first_tells_of_its_devices_and_itself_only():
+    other = Metrics(JobIdentity(namespace="default", name="reviews", uid="u", attempt=2), of_all=False)
+    fill(other)
+    other.add("finetune_training_steps")
+    families = {line.split()[2] for line in text(other).splitlines() if line.startswith("# HELP")}
+    assert {name for name in families if not name.startswith("process_")} == {table.GPU_MEMORY.name}
 
 
 def test_a_number_that_is_not_finite_leaves_the_last_one(metrics):

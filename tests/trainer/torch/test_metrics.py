@@ -13,8 +13,8 @@ def measured(carry_out, monkeypatch):
     made = []
     begin = Metrics.__init__
 
-    def remember(self, job):
-        begin(self, job)
+    def remember(self, job, **more):
+        begin(self, job, **more)
         made.append(self)
 
     monkeypatch.setattr(Metrics, "__init__", remember)
@@ -60,3 +60,10 @@ def test_a_task_that_generates_text_tells_how_many_tokens_it_gets_right(a_small_
     _report, found = measured(a_small_run(task="chat", training__max_steps=2))
     assert 0 <= found["finetune_job_mean_token_accuracy"] <= 1
     assert "finetune_job_peak_flops" not in found
+
+
+def test_an_evaluation_amid_the_training_is_told_since_no_step_is_made_in_it(a_small_run, carry_out, monkeypatch):
+    told = []
+    monkeypatch.setattr(Metrics, "entered", lambda _self, phase, _at: told.append(phase.value))
+    carry_out(a_small_run(training__max_steps=4, evaluation__every_steps=2))
+    assert "".join(each[0] for each in told if each in {"Training", "Evaluating"}) == "TETETE"

@@ -42,8 +42,9 @@ def a_body(name="reviews", **status):
     return {"metadata": metadata, "spec": SPEC, "status": STATUS | status}
 
 
-def a_pod(name="reviews-2-x", job="reviews"):
-    labels = {"finetune.dev/job-name": job, "finetune.dev/job-uid": job, "finetune.dev/attempt": "2"}
+def a_pod(name="reviews-2-x", job="reviews", attempt=2, rank=0):
+    labels = {"finetune.dev/job-name": job, "finetune.dev/job-uid": job, "finetune.dev/attempt": str(attempt)}
+    labels["batch.kubernetes.io/job-completion-index"] = str(rank)
     metadata = {"namespace": "team", "name": name, "uid": name, "labels": labels, "creationTimestamp": STARTED}
     return {"metadata": metadata, "spec": {"nodeName": "node-a"}, "status": {"phase": "Running"}}
 
@@ -75,6 +76,13 @@ def test_a_running_job_is_seen_with_all_that_is_known(store):
     assert view.eta == BEGAN + 180
     assert [(pod.name, pod.node, pod.rank) for pod in view.pods] == [("reviews-2-x", "node-a", 0)]
     assert [(one.type, one.status) for one in view.conditions] == [("Running", "True"), ("Suspended", "False")]
+
+
+def test_all_pods_of_the_newest_attempt_are_seen_so_that_gpus_of_every_node_can_be_joined(store):
+    store.keep_job(a_body())
+    for name, attempt, rank in (("b", 2, 1), ("a", 2, 0), ("c", 2, 2), ("old", 1, 0)):
+        store.keep_pod(a_pod(name, attempt=attempt, rank=rank))
+    assert [(pod.name, pod.rank) for pod in only(store).pods] == [("a", 0), ("b", 1), ("c", 2)]
 
 
 def test_the_end_of_an_attempt_is_seen_with_its_reason_while_the_next_one_runs(store):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from finetune_trainer.contract.word import TrainerPhase
+
 
 class Kind(enum.StrEnum):
     """Prometheus' types."""
@@ -68,6 +70,13 @@ OWN = (NAMESPACE, JOB, ATTEMPT)
 STEP_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 PHASE_BUCKETS = (0.1, 1.0, 10.0)
 
+PHASE = Metric(
+    "finetune_job_trainer_phase_timestamp_seconds",
+    Kind.GAUGE,
+    "When the trainer began what it does now, since the epoch; labelled with that.",
+    (*OWN, Label("phase", tuple(phase.value for phase in TrainerPhase))),
+    stability=Stability.ALPHA,
+)
 LOSS = Metric("finetune_job_loss", Kind.GAUGE, "Training loss of the last step.", OWN)
 EVAL_LOSS = Metric("finetune_job_eval_loss", Kind.GAUGE, "Loss on the held-out rows, measured last.", OWN)
 LEARNING_RATE = Metric("finetune_job_learning_rate", Kind.GAUGE, "Learning rate of the last step.", OWN)
@@ -133,11 +142,12 @@ PHASE_SECONDS = Metric(
 GPU_MEMORY = Metric(
     "finetune_gpu_memory_allocated_bytes",
     Kind.GAUGE,
-    "Memory that the process holds of a device, where there is one.",
+    "Memory that the pod's processes hold of each device, where there is one.",
     (*OWN, GPU),
 )
 
 TRAINER_METRICS = (
+    PHASE,
     LOSS,
     EVAL_LOSS,
     LEARNING_RATE,
@@ -158,4 +168,7 @@ TRAINER_METRICS = (
     PHASE_SECONDS,
     GPU_MEMORY,
 )
-"""All that a training pod serves, beside process_*."""
+"""All that the first pod of a training serves, beside process_*."""
+
+OF_EVERY_POD = (GPU_MEMORY,)
+"""What the other pods serve too."""

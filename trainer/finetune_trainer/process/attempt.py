@@ -67,10 +67,11 @@ def carry_out(run_file: Path, recipe: Callable[[Attempt], None]) -> ExitCode:
         world = World(seat.taken(run.distribution))
     except TrainerFailure as failure:
         return _give_up_before_start(classify(failure))
-    attempt = Attempt(run=run, journal=Journal(run.job), metrics=Metrics(run.job), stop=stop, world=world)
+    metrics = Metrics(run.job, of_all=world.is_first)
+    attempt = Attempt(run=run, journal=Journal(run.job, metrics.entered), metrics=metrics, stop=stop, world=world)
     stop.leave_with(lambda: _leave_others(attempt))
     print(f"{run.job.namespace}/{run.job.name}, attempt {run.job.attempt}: {run.technique.method} of {run.model.name}")
-    if world.is_first and (port := serve(attempt.journal, attempt.metrics, run.reporting.port)):
+    if world.seat.local_rank == 0 and (port := serve(attempt.journal, attempt.metrics, run.reporting.port)):
         print(f"progress on port {port}")
     return _guarded(attempt, recipe)
 

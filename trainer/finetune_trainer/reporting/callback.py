@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from finetune_trainer.contract import TrainerRun
+from finetune_trainer.contract import TrainerPhase, TrainerRun
 from finetune_trainer.contract import metrics as table
+from finetune_trainer.distributed.seat import Seat
+from finetune_trainer.reporting.devices import Devices
 from finetune_trainer.reporting.flops import Cost, cost
 from finetune_trainer.reporting.journal import Journal
 from finetune_trainer.reporting.metrics import Metrics
@@ -29,14 +31,16 @@ LOG_NAMES = ("loss", "eval_loss", "learning_rate", "grad_norm")
 class ReportingCallback(TrainerCallback):
     """Reports each step; speeds and the time left are those since this start, since a resumed run may be faster."""
 
-    def __init__(self, journal: Journal, metrics: Metrics, run: TrainerRun) -> None:
+    def __init__(self, journal: Journal, metrics: Metrics, run: TrainerRun, seat: Seat) -> None:
         self._journal = journal
         self._metrics = metrics
         self._run = run
         self._rows_per_step = rows_per_step(run)
         self._passes = Passes(metrics)
+        self._devices = Devices(run.job, seat)
         self._cost = Cost(0.0, 0.0)
         self._started = self._step_started = self._last_line = time.monotonic()
+        self._evaluating = False
         self._first_step = self._first_tokens = self._counted_tokens = 0
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, model: Any = None, **_more: Any) -> None:
@@ -94,8 +98,17 @@ class ReportingCallback(TrainerCallback):
         self._metrics.set(table.CHECKPOINT_INTERVAL.name, self._checkpoint_interval(elapsed / done))
         self._counted_tokens = tokens
 
+    def on_prediction_step(self, _args: Any, _state: Any, _control: Any, **_more: Any) -> None:
+        """Tell Prometheus of an evaluation amid the training, in which no step is made."""
+        if not self._evaluating and self._journal.progress.phase is TrainerPhase.TRAINING:
+            self._evaluating = True
+            self._metrics.entered(TrainerPhase.EVALUATING, time.time())
+
     def on_evaluate(self, _args: Any, _state: Any, _control: Any, **_more: Any) -> None:
         """Let the next phase begin after an evaluation."""
+        if self._evaluating:
+            self._evaluating = False
+            self._metrics.entered(TrainerPhase.TRAINING, time.time())
         self._metrics.mark()
 
     def on_log(self, _args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_more: Any) -> None:
@@ -122,8 +135,9 @@ class ReportingCallback(TrainerCallback):
         self._metrics.set(table.EPOCH.name, state.epoch)
         self._metrics.set(table.LAST_STEP.name, time.time())
         if torch.cuda.is_available():
-            device = torch.cuda.current_device()
-            self._metrics.set(table.GPU_MEMORY.name, torch.cuda.memory_allocated(device), str(device))
+            self._devices.note(torch.cuda.memory_allocated())
+            for device, held in self._devices.held().items():
+                self._metrics.set(table.GPU_MEMORY.name, held, str(device))
         self._metrics.mark()
 
     def _checkpoint_interval(self, step_seconds: float) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -17,15 +17,20 @@ from finetune_trainer.contract import ExitReport, JobIdentity, Outcome, Progress
 
 
 class Journal:
-    """Holds two frozen documents; readers in other threads get a whole one, old or new."""
+    """Holds two frozen documents; readers in other threads get a whole one, old or new.
 
-    def __init__(self, job: JobIdentity) -> None:
+    `entered` is told each phase that begins, and when (seconds since the epoch).
+    """
+
+    def __init__(self, job: JobIdentity, entered: Callable[[TrainerPhase, float], None] | None = None) -> None:
         # A signal handler may run while the main thread is inside, hence reentrant.
         self._lock = threading.RLock()
         self._progress = Progress(attempt=job.attempt, updated_at=time.time())
         self._report = ExitReport(attempt=job.attempt, outcome=Outcome.FAILED)
         self._details: Mapping[str, Any] = MappingProxyType({"phaseSeconds": {}})
         self._entered = time.monotonic()
+        self._tell = entered or (lambda _phase, _at: None)
+        self._tell(self._progress.phase, time.time())
 
     @property
     def details(self) -> Mapping[str, Any]:
@@ -60,6 +65,7 @@ class Journal:
             self.add(phaseSeconds={**seconds, before: round(spent, 2)})
             self._entered = now
             self.advance(phase=phase)
+        self._tell(phase, time.time())
 
     def advance(self, **changes: Any) -> None:
         """Replace the progress; numbers that are not finite become None, because JSON has no word for them."""

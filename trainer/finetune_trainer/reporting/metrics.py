@@ -11,18 +11,22 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
-from finetune_trainer.contract import JobIdentity, Kind, Metric
+from finetune_trainer.contract import JobIdentity, Kind, Metric, TrainerPhase
 from finetune_trainer.contract import metrics as table
 
 COUNTER_SUFFIX = "_total"
 
 
 class Metrics:
-    """The metrics of one attempt; their own registry, so that nothing else in the process is served."""
+    """The metrics of one attempt; their own registry, so that nothing else in the process is served.
 
-    def __init__(self, job: JobIdentity) -> None:
+    A pod that is not the first serves of itself only: what is told of the whole job would count once for each pod.
+    """
+
+    def __init__(self, job: JobIdentity, *, of_all: bool = True) -> None:
         disable_created_metrics()
         self._registry = CollectorRegistry()
+        self._served = table.TRAINER_METRICS if of_all else table.OF_EVERY_POD
         ProcessCollector(registry=self._registry)
         self._labels = (job.namespace, job.name, str(job.attempt))
         self._made = {metric: self._make(metric) for metric in table.TRAINER_METRICS}
@@ -49,6 +53,12 @@ class Metrics:
         """Enter how long a step was at one of the phases of the table."""
         self._made[table.PHASE_SECONDS].labels(*self._labels, phase).observe(seconds)
 
+    def entered(self, phase: TrainerPhase, at: float) -> None:
+        """Show the phase that has begun instead of the one before."""
+        gauge = self._made[table.PHASE]
+        gauge.clear()
+        gauge.labels(*self._labels, phase.value).set(at)
+
     def mark(self) -> None:
         """Begin a lap."""
         self._lap_began = time.monotonic()
@@ -71,11 +81,12 @@ class Metrics:
 
     def _make(self, metric: Metric) -> Counter | Gauge | Histogram:
         names, text = metric.label_names, metric.help_text
+        registry = self._registry if metric in self._served else None
         if metric.kind is Kind.COUNTER:
-            return Counter(metric.name, text, names, registry=self._registry)
+            return Counter(metric.name, text, names, registry=registry)
         if metric.kind is Kind.GAUGE:
-            return Gauge(metric.name, text, names, registry=self._registry)
-        return Histogram(metric.name, text, names, registry=self._registry, buckets=metric.buckets)
+            return Gauge(metric.name, text, names, registry=registry)
+        return Histogram(metric.name, text, names, registry=registry, buckets=metric.buckets)
 
     def _show(self, counter: Metric) -> None:
         """Show a counter at 0 from the start, so that its first 1 is a rise."""

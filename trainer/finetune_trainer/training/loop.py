@@ -187,7 +187,7 @@ def _measure(trainer: Any, objective: Any, when: str) -> dict[str, float]:
 
 
 def _reporting(attempt: Attempt) -> ReportingCallback:
-    return ReportingCallback(attempt.journal, attempt.metrics, attempt.run)
+    return ReportingCallback(attempt.journal, attempt.metrics, attempt.run, attempt.world.seat)
 
 
 def _quieten(trainer: Any) -> None:
