@@ -130,7 +130,7 @@ def test_prometheus_answers_about_operator_and_trainer(sampled, prometheus):
     assert pod["metric"]["node"]
     (rows,) = answered(f"finetune_training_samples_total{{{labels}}} > 0")
     assert float(rows["value"][1]) % 8 == 0
-    phases = answered(f"finetune_training_phase_seconds_sum{{{labels}}} > 0")
+    phases = answered(f"finetune_training_phase_seconds_total{{{labels}}} > 0")
     assert {"data", "forward", "backward", "optimizer"} <= {phase["metric"]["phase"] for phase in phases}
     (passes,) = answered('sum(finetune_operator_reconcile_total{result="success"})')
     assert float(passes["value"][1]) > 0

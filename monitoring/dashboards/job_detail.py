@@ -239,7 +239,7 @@ _SPEED = Row(
             unit="percentunit",
             queries=(
                 Query(
-                    f"sum by (phase) (rate(finetune_training_phase_seconds_sum{{{RUN}}}[{RATE}]))",
+                    f"sum by (phase) (rate(finetune_training_phase_seconds_total{{{RUN}}}[{RATE}]))",
                     "{{phase}}",
                 ),
             ),
@@ -344,17 +344,24 @@ _PODS = Row(
     "Pods",
     (
         Panel(
-            title="Memory of the trainer",
-            about="Resident memory of each pod's first process.",
+            title="Memory of the pods",
+            about="Working set, which the limit is held against. Needs the kubelet's cAdvisor metrics.",
             unit="bytes",
-            queries=(Query(f"max by (pod) (process_resident_memory_bytes {PODS})", "{{pod}}"),),
+            queries=(
+                Query(f'max by (pod) (container_memory_working_set_bytes{{container="trainer"}} {PODS})', "{{pod}}"),
+            ),
             least=0,
         ),
         Panel(
-            title="CPU of the trainer",
-            about="Processors that each pod's first process uses.",
+            title="CPU of the pods",
+            about="Processors that all processes use. Needs the kubelet's cAdvisor metrics.",
             unit="none",
-            queries=(Query(f"max by (pod) (rate(process_cpu_seconds_total[{RATE}]) {PODS})", "{{pod}}"),),
+            queries=(
+                Query(
+                    f'sum by (pod) (rate(container_cpu_usage_seconds_total{{container="trainer"}}[{RATE}]) {PODS})',
+                    "{{pod}}",
+                ),
+            ),
             least=0,
         ),
         Panel(

@@ -145,7 +145,7 @@ NOTHING_WRONG = {
     "Errors nobody expected",
 }
 
-NOT_RECORDED = {"Trainer"}
+NOT_RECORDED = {"Trainer", "What the time goes into"}
 """Panels whose metric is younger than the recording; what is recorded anew leaves this list."""
 
 

@@ -44,7 +44,7 @@ class Fleet:
             self._foresee(after.plan.accelerator, method, namespace)
         self._count_start(seen, after, namespace)
         for attempt in _new_attempts(before, after):
-            reason = _reason_before(after, attempt)
+            reason = words.counted_as(_reason_before(after, attempt))
             self._made.count(metrics.RESTARTS, namespace, words.one_of(words.RESTART_REASONS, reason))
         for attempt in _ended(before, after):
             self._count_device_time(before, after, attempt, namespace)
@@ -58,6 +58,7 @@ class Fleet:
             self._made.count(metrics.GPU_SECONDS, namespace, kind, outcome, by=0)
         for result in words.ENDS:
             self._made.show_histogram(metrics.DURATION_SECONDS, method, result)
+        self._show_ends(namespace, method)
 
     def _count_start(self, seen: Snapshot, after: FineTuneJobStatus, namespace: str) -> None:
         before = seen.previous
@@ -74,7 +75,9 @@ class Fleet:
         self._made.count(metrics.FINISHED, namespace, method, result)
         self._made.observe(metrics.DURATION_SECONDS, age, method, result)
         if result == FAILED:
-            reason = words.one_of(words.FAILURE_REASONS, _finished_reason(after), Reason.UNKNOWN.value)
+            reason = words.one_of(
+                words.FAILURE_REASONS, words.counted_as(_finished_reason(after)), Reason.UNKNOWN.value
+            )
             self._made.count(metrics.FAILURES, namespace, reason, words.blame(reason))
 
     def _count_device_time(
@@ -111,12 +114,15 @@ class Fleet:
         self._made.show_histogram(metrics.QUEUE_WAIT, namespace)
         for method in words.METHODS:
             self._made.count(metrics.CREATED, namespace, method, by=0)
-            for result in words.ENDS:
-                self._made.count(metrics.FINISHED, namespace, method, result, by=0)
+        self._show_ends(namespace, words.NONE)
         for reason in words.FAILURE_REASONS:
             self._made.count(metrics.FAILURES, namespace, reason, words.blame(reason), by=0)
         for reason in words.RESTART_REASONS:
             self._made.count(metrics.RESTARTS, namespace, reason, by=0)
+
+    def _show_ends(self, namespace: str, method: str) -> None:
+        for result in words.ENDS:
+            self._made.count(metrics.FINISHED, namespace, method, result, by=0)
 
 
 def useful_share(status: FineTuneJobStatus, attempt: AttemptStatus) -> float:

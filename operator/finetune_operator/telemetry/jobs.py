@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from finetune_trainer.contract import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -21,6 +21,9 @@ SHOWN_AFTER_END = 3600.0
 
 MAX_PODS = 8
 """Pods of a job that are shown, lowest rank first."""
+
+MAX_WORKERS = 200
+"""Pods beside the first of each job that are shown, of all jobs together, those of the newest jobs first."""
 
 MAX_TEXT = 120
 """Characters of free text in a label."""
@@ -92,6 +95,7 @@ class JobsCollector(Collector):
         self._max_jobs = max_jobs
         self._prices = prices
         self._clock = clock
+        self._methods: set[tuple[str, str]] = set()
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Name the families without looking at any job."""
@@ -102,10 +106,10 @@ class JobsCollector(Collector):
         views = list(self._views())
         namespaces = Counter(view.namespace for view in views)
         own = {name for name, _count in namespaces.most_common(MAX_NAMESPACES)}
-        yield _fleet(views, own)
+        yield self._fleet(views, own)
         yield _single(fleet_metrics.NAMESPACES_DROPPED, len(namespaces) - len(own))
         recent = _recent(views, self._clock())
-        shown = recent[: self._max_jobs]
+        shown = _with_few_workers(recent[: self._max_jobs])
         yield _single(fleet_metrics.JOBS_DROPPED, len(recent) - len(shown))
         prices = _family(fleet_metrics.GPU_PRICE)
         for kind, price in self._prices.items():
@@ -124,6 +128,31 @@ class JobsCollector(Collector):
                 if (number := value(view)) is not None:
                     family.add_metric((view.namespace, view.name), number)
             yield family
+
+    def _fleet(self, views: Iterable[JobView], own: set[str]) -> GaugeMetricFamily:
+        """Count jobs; a namespace shows each method that it had in every phase: a line falls to 0 and does not end."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for view in views:
+            namespace = view.namespace if view.namespace in own else ELSEWHERE
+            phase = words.one_of(words.PHASES, view.phase, words.PHASES[0])
+            found[namespace, phase, words.one_of(words.METHODS, view.method, words.NONE)] += 1
+        self._methods |= {(namespace, method) for namespace, _phase, method in found}
+        self._methods = {one for one in self._methods if one[0] in own or one[0] == ELSEWHERE}
+        family = _family(fleet_metrics.JOBS)
+        for namespace, method in sorted(self._methods):
+            for phase in words.PHASES:
+                family.add_metric((namespace, phase, method), found[namespace, phase, method])
+        return family
+
+
+def _with_few_workers(views: list[JobView]) -> list[JobView]:
+    """Return jobs with no more pods than may be shown; each keeps its first."""
+    left, found = MAX_WORKERS, []
+    for view in views:
+        pods = view.pods[: min(MAX_PODS, 1 + left)]
+        left -= max(0, len(pods) - 1)
+        found.append(replace(view, pods=pods) if len(pods) < len(view.pods) else view)
+    return found
 
 
 def _recent(views: list[JobView], now: float) -> list[JobView]:
@@ -152,7 +181,7 @@ def _conditions(view: JobView) -> Iterator[tuple[str, ...]]:
 
 def _pods(view: JobView) -> Iterator[tuple[str, ...]]:
     chief, worker = words.ROLES_OF_PODS
-    for pod in view.pods[:MAX_PODS]:
+    for pod in view.pods:
         yield pod.name, pod.node, worker if pod.rank else chief, str(pod.rank)
 
 
@@ -174,23 +203,6 @@ _VALUES: dict[Metric, Callable[[JobView], float | None]] = {
     metrics.JOB_GPUS: lambda view: view.gpus,
     metrics.JOB_CHECKPOINT: lambda view: view.checkpoint,
 }
-
-
-def _fleet(views: Iterable[JobView], own: set[str]) -> GaugeMetricFamily:
-    """Count jobs; each namespace shows every phase and method, so that a line falls to 0 and does not end."""
-    counts: Counter[tuple[str, str, str]] = Counter(
-        (name, phase, method) for name in own for phase in words.PHASES for method in words.METHODS
-    )
-    for labels in counts:
-        counts[labels] = 0
-    for view in views:
-        namespace = view.namespace if view.namespace in own else ELSEWHERE
-        phase = words.one_of(words.PHASES, view.phase, words.PHASES[0])
-        counts[namespace, phase, words.one_of(words.METHODS, view.method, words.NONE)] += 1
-    family = _family(fleet_metrics.JOBS)
-    for labels, count in counts.items():
-        family.add_metric(labels, count)
-    return family
 
 
 def _ends(views: Iterable[JobView]) -> GaugeMetricFamily:

@@ -55,9 +55,34 @@ ENDS = ("succeeded", "failed", "cancelled")
 CONDITIONS = tuple(kind.value for kind in ConditionType)
 STATUSES = ("True", "False", "Unknown")
 REASONS = tuple(reason.value for reason in Reason)
-FAILURE_REASONS = tuple(reason.value for reason in Reason if reason in FAILURES)
-RESTART_REASONS = (*FAILURE_REASONS, Reason.SUSPENDED.value, OTHER)
-"""A job that was suspended begins a new attempt too, although nothing failed."""
+_COUNTED_AS = {
+    Reason.DOES_NOT_FIT: Reason.INVALID_SPEC,
+    Reason.UNSUPPORTED: Reason.INVALID_SPEC,
+    Reason.UNKNOWN_HARDWARE: Reason.INVALID_SPEC,
+    Reason.INVALID_RUN: Reason.INVALID_SPEC,
+    Reason.FROM_JOB_UNUSABLE: Reason.INVALID_SPEC,
+    Reason.CLAIM_NOT_SHARED: Reason.INVALID_SPEC,
+    Reason.AUTH_FAILED: Reason.INVALID_SPEC,
+    Reason.UNKNOWN_MODEL: Reason.MODEL_NOT_FOUND,
+    Reason.MODEL_CONFIG_MISSING: Reason.MODEL_NOT_FOUND,
+    Reason.MODEL_CONFIG_INVALID: Reason.MODEL_NOT_FOUND,
+    Reason.POD_PENDING: Reason.UNSCHEDULABLE,
+    Reason.POD_REFUSED: Reason.UNSCHEDULABLE,
+    Reason.QUOTA_EXCEEDED: Reason.UNSCHEDULABLE,
+    Reason.VOLUME: Reason.UNSCHEDULABLE,
+    Reason.CONTAINER_CONFIG: Reason.IMAGE_PULL,
+    Reason.INTERRUPTED: Reason.NODE_LOST,
+}
+"""Reasons that are counted under a kindred one: each costs a series per namespace, and the job itself has its own."""
+
+FAILURE_REASONS = tuple(reason.value for reason in Reason if reason in FAILURES and reason not in _COUNTED_AS)
+RESTART_REASONS = (
+    *(reason for reason in FAILURE_REASONS if reason not in USER_ERRORS),
+    Reason.SUSPENDED.value,
+    OTHER,
+)
+"""A job that was suspended begins a new attempt too, although nothing failed; what the user has to repair ends it."""
+
 OUTCOMES = ("useful", "wasted")
 ACCELERATORS = (*(one.key for one in catalog.accelerators() if not one.inference_only), OTHER)
 TASKS = (*(task.value for task in Task), NONE)
@@ -79,6 +104,11 @@ def code(status: int) -> str:
 def one_of(values: Iterable[str], value: str, otherwise: str = OTHER) -> str:
     """Return the value where it is in the list."""
     return value if value in values else otherwise
+
+
+def counted_as(reason: str) -> str:
+    """Return the reason under which one is counted."""
+    return {kin.value: kind.value for kin, kind in _COUNTED_AS.items()}.get(reason, reason)
 
 
 def blame(reason: str) -> str:

@@ -49,12 +49,12 @@ def test_a_recipe_that_ends_has_succeeded(attempt):
 @pytest.mark.parametrize(
     ("rank", "serves", "of_all"),
     [(0, True, True), (2, True, False), (1, False, False)],
-    ids=["the first process of all", "the first of another pod, about itself", "no other"],
+    ids=["the first process of all", "the first of another pod, about its devices", "no other"],
 )
 def test_one_process_of_each_pod_answers_prometheus(seated, rank, serves, of_all):
     told = seated(rank)
     assert bool(told) == serves
-    assert ("process_resident_memory_bytes" in told) == serves
+    assert ("# HELP finetune_gpu_memory_allocated_bytes" in told) == serves
     assert ("finetune_training_steps_total{" in told) == of_all
 
 

@@ -48,10 +48,11 @@ def test_a_run_counts_its_steps_tokens_operations_and_checkpoints(a_small_run, m
 def test_phases_make_up_the_time_of_the_steps(a_small_run, measured):
     _report, found = measured(a_small_run(training__max_steps=6))
     for phase in ("data", "forward", "backward", "optimizer"):
-        assert found["finetune_training_phase_seconds_count", phase] == 6
-        assert found["finetune_training_phase_seconds_sum", phase] > 0
-    assert found["finetune_training_phase_seconds_count", "checkpoint"] == 3
-    inside = sum(found["finetune_training_phase_seconds_sum", phase] for phase in ("forward", "backward", "optimizer"))
+        assert found["finetune_training_phase_seconds_total", phase] > 0
+    assert found["finetune_training_phase_seconds_total", "checkpoint"] > 0
+    inside = sum(
+        found["finetune_training_phase_seconds_total", phase] for phase in ("forward", "backward", "optimizer")
+    )
     whole = found["finetune_training_step_seconds_sum"]
     assert 0.7 * whole < inside <= whole * 1.05
 

@@ -54,7 +54,7 @@ def test_failures_tell_users_faults_from_the_clusters():
         pod=ended(10, report=a_failure(FailureReason.DATA_INVALID)),
     )
     text = after(broken, seen(a_job(model={"name": "unheard-of"})))
-    for reason in ("DataInvalid", "UnknownModel"):
+    for reason in ("DataInvalid", "ModelNotFound"):
         assert f'{{class="user",namespace="team",reason="{reason}"}} 1.0' in text
     assert 'finetune_job_failures_total{class="infra",namespace="team",reason="NodeLost"} 0.0' in text
 

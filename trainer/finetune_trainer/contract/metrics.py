@@ -67,8 +67,7 @@ GPU = Label("gpu", bound="devices of the pod, by index")
 OWN = (NAMESPACE, JOB, ATTEMPT)
 """Labels of every series of a training pod, from its run file."""
 
-STEP_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
-PHASE_BUCKETS = (0.1, 1.0, 10.0)
+STEP_BUCKETS = (0.25, 1.0, 2.5, 10.0, 30.0, 120.0)
 
 PHASE = Metric(
     "finetune_job_trainer_phase_timestamp_seconds",
@@ -132,12 +131,11 @@ STEP_SECONDS = Metric(
     "finetune_training_step_seconds", Kind.HISTOGRAM, "Duration of an optimizer step.", OWN, STEP_BUCKETS
 )
 PHASE_SECONDS = Metric(
-    "finetune_training_phase_seconds",
-    Kind.HISTOGRAM,
-    "Time of a step by what it is spent on, as the host sees it; a checkpoint counts as its own phase.",
+    "finetune_training_phase_seconds_total",
+    Kind.COUNTER,
+    "Time of steps by what it is spent on, as the host sees it; a checkpoint counts as its own phase.",
     (*OWN, STEP_PHASE),
-    PHASE_BUCKETS,
-    Stability.ALPHA,
+    stability=Stability.ALPHA,
 )
 GPU_MEMORY = Metric(
     "finetune_gpu_memory_allocated_bytes",
@@ -168,7 +166,7 @@ TRAINER_METRICS = (
     PHASE_SECONDS,
     GPU_MEMORY,
 )
-"""All that the first pod of a training serves, beside process_*."""
+"""All that the first pod of a training serves."""
 
 OF_EVERY_POD = (GPU_MEMORY,)
 """What the other pods serve too."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from finetune_trainer.contract import JobIdentity, Kind, Metric, TrainerPhase
@@ -20,14 +20,13 @@ COUNTER_SUFFIX = "_total"
 class Metrics:
     """The metrics of one attempt; their own registry, so that nothing else in the process is served.
 
-    A pod that is not the first serves of itself only: what is told of the whole job would count once for each pod.
+    A pod that is not the first tells of its devices only: what is told of the whole job would count once for each pod.
     """
 
     def __init__(self, job: JobIdentity, *, of_all: bool = True) -> None:
         disable_created_metrics()
         self._registry = CollectorRegistry()
         self._served = table.TRAINER_METRICS if of_all else table.OF_EVERY_POD
-        ProcessCollector(registry=self._registry)
         self._labels = (job.namespace, job.name, str(job.attempt))
         self._made = {metric: self._make(metric) for metric in table.TRAINER_METRICS}
         self._by_name = {metric.name.removesuffix(COUNTER_SUFFIX): metric for metric in table.TRAINER_METRICS}
@@ -51,7 +50,7 @@ class Metrics:
 
     def observe_phase(self, phase: str, seconds: float) -> None:
         """Enter how long a step was at one of the phases of the table."""
-        self._made[table.PHASE_SECONDS].labels(*self._labels, phase).observe(seconds)
+        self._made[table.PHASE_SECONDS].labels(*self._labels, phase).inc(seconds)
 
     def entered(self, phase: TrainerPhase, at: float) -> None:
         """Show the phase that has begun instead of the one before."""

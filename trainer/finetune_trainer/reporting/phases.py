@@ -2,7 +2,7 @@
 
 On a GPU this is the host's view: it sees the waiting where it waits, and the sum of all phases is right.
 
-Not here: the phases between steps (`callback.py`), the histogram (`metrics.py`).
+Not here: the phases between steps (`callback.py`), the counter (`metrics.py`).
 """
 
 from __future__ import annotations
