@@ -24,6 +24,7 @@ from finetune_operator.telemetry import words
 from finetune_operator.telemetry.fleet import Fleet
 from finetune_operator.telemetry.instruments import Instruments
 from finetune_operator.telemetry.metrics import MEASURED
+from finetune_operator.telemetry.writes import Writes
 
 COMMIT = "FINETUNE_COMMIT"
 """Environment variable that an image's build sets to the commit it was made from."""
@@ -40,6 +41,7 @@ class Telemetry:
     def __init__(self, kopf_version: str) -> None:
         self._made = Instruments(MEASURED)
         self._fleet = Fleet(self._made)
+        self._writes = Writes()
         self._kopf_version = kopf_version
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._made.registry)
@@ -104,7 +106,9 @@ class Telemetry:
         self._made.count(metrics.UNHANDLED, self._role, words.one_of(words.CAUSES, type(error).__name__))
 
     def moved(self, seen: Snapshot, status: FineTuneJobStatus) -> None:
-        """Count what a written status means for the fleet."""
+        """Count a written status: what it changed, and what it means for the fleet."""
+        changed = self._writes.changed(seen.meta.key, seen.previous, status)
+        self._made.count(metrics.STATUS_WRITES, self._role, changed)
         self._fleet.moved(seen, status)
 
     def _take_role(self, role: str) -> None:
@@ -119,6 +123,8 @@ class Telemetry:
                 self._made.count(metrics.WATCH_RESTARTS, role, resource, reason, by=0)
         for cause in words.CAUSES:
             self._made.count(metrics.UNHANDLED, role, cause, by=0)
+        for change in words.CHANGES:
+            self._made.count(metrics.STATUS_WRITES, role, change, by=0)
 
 
 def _changed(body: Body) -> float | None:

@@ -97,6 +97,12 @@ API_SECONDS = Metric(
     (ROLE, VERB, RESOURCE),
     REQUESTS,
 )
+STATUS_WRITES = Metric(
+    "finetune_operator_status_writes_total",
+    Kind.COUNTER,
+    "Written statuses by the first thing that they changed; nothing: times alone, or what was written shortly before.",
+    (ROLE, Label("changed", words.CHANGES)),
+)
 LOOP_LAG = Metric(
     "finetune_operator_event_loop_lag_seconds", Kind.HISTOGRAM, "How late the event loop wakes up.", (ROLE,), LOOP
 )
@@ -120,6 +126,7 @@ PROCESS = (
     WATCH_RESTARTS,
     API_REQUESTS,
     API_SECONDS,
+    STATUS_WRITES,
     LOOP_LAG,
     UNHANDLED,
 )

@@ -48,6 +48,7 @@ CAUSES = (
     "TimeoutError",
     OTHER,
 )
+CHANGES = ("phase", "progress", "conditions", "message", "nothing")
 WATCH_ENDS = ("gone", "timeout", "error")
 PHASES = tuple(phase.value for phase in Phase)
 METHODS = (*(method.value for method in Method if method is not Method.AUTO), NONE)
