@@ -73,9 +73,13 @@ def registry(
     doors = kopf.OperatorRegistry()
 
     def note(resource: str, event: Event) -> None:
-        """Tell telemetry of an event; how old it is can be told of changes only, not of what is listed at the start."""
-        live = event["type"] in {"ADDED", "MODIFIED"}
-        telemetry.watched(resource, clock.now(), event["object"] if live else None)
+        """Tell telemetry of an event; how old it is can be told of changes only.
+
+        What is listed at the start is none, and neither is an object on its way out: its fields are as old as they were.
+        """
+        body = event["object"]
+        live = event["type"] in {"ADDED", "MODIFIED"} and not body["metadata"].get("deletionTimestamp")
+        telemetry.watched(resource, clock.now(), body if live else None)
         if event["type"] is None and listing is not None:
             listing.heard()
 

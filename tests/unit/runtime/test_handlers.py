@@ -9,6 +9,7 @@ from finetune_operator.cluster.store import Store
 from finetune_operator.runtime import handlers
 from finetune_operator.runtime.handlers import Listing, registry, settings, slim
 from finetune_operator.runtime.queue import WorkQueue
+from finetune_operator.telemetry.exposition import exposition
 from finetune_operator.telemetry.process import Telemetry
 
 
@@ -180,3 +181,32 @@ def test_a_job_is_woken_by_what_it_goes_on_from_once(event, wakes):
 
 def test_a_job_that_is_gone_is_woken_by_nothing():
     assert woken(CHILD, {**CHILD, "type": "DELETED"}, told("ADDED", "first", "1")) == ["first"]
+
+
+def a_pod_event(kind, **metadata):
+    found = body(kind="Pod")
+    labels = {keys.LABEL_JOB: "reviews", keys.LABEL_JOB_UID: "1", keys.LABEL_ATTEMPT: "1"}
+    found["metadata"] |= {"labels": labels, "managedFields": [{"time": "2026-11-24T12:00:00Z"}], **metadata}
+    return {"type": kind, "object": found}
+
+
+AGES = {
+    "a change": (a_pod_event("MODIFIED"), True),
+    "what was there at the start": (a_pod_event(None), False),
+    "an object on its way out": (a_pod_event("MODIFIED", deletionTimestamp="2026-11-24T12:00:45Z"), False),
+    "an object that is gone": (a_pod_event("DELETED"), False),
+}
+
+
+@pytest.mark.parametrize(("event", "has_age"), AGES.values(), ids=AGES)
+def test_only_a_change_has_an_age(event, has_age):
+    telemetry = Telemetry("test")
+
+    async def story():
+        doors = registry(Store(), WorkQueue(), telemetry)
+        await next(each.fn for each in doors._watching._handlers if each.fn.__name__ == "on_pod")(event=event)
+
+    asyncio.run(story())
+    told = exposition(telemetry.registry, "")[0].decode()
+    assert ('event_lag_seconds_count{replica_role="standalone",resource="pods"} 1.0' in told) == has_age
+    assert 'last_event_timestamp_seconds{replica_role="standalone",resource="pods"}' in told
