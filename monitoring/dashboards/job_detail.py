@@ -97,9 +97,12 @@ _HEADER = Row(
         ),
         _stat(
             "Cost so far",
-            "Devices held over the time shown, at their price. Empty where no price is known.",
+            "Device time of all attempts so far, at the device's price. Empty where no price is known.",
             "currencyUSD",
-            f"sum(sum_over_time(finetune:dollars_per_hour:job{{{JOB}}}[$__range:1m])) / 60",
+            f"sum(max by (namespace, finetunejob, gpu_type) (finetune_job_info{{{JOB}}}) "
+            "* on (namespace, finetunejob) group_left () "
+            f"max by (namespace, finetunejob) (finetune_job_device_seconds{{{JOB}}}) "
+            "* on (gpu_type) group_left () max by (gpu_type) (finetune_gpu_price_dollars_per_hour)) / 3600",
             decimals=2,
         ),
         _stat(

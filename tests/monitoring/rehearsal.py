@@ -321,6 +321,8 @@ def _view(name: str, spell: Spell, second: float) -> JobView:
         attempt=attempts[-1].number if attempts else None,
         ended=_ended(attempts),
         gpus=1 if held else 0,
+        used=_used(attempts) if attempts else None,
+        holds_since=timestamps.parse(attempts[-1].start_time) if held and attempts else None,
         checkpoint=START + second - (step % 40) * 2 if step >= 40 and name != "frozen" else None,
         conditions=_conditions(spell),
         pods=(PodView(f"{name}-{spell.attempt}-x", "node-a", 0),) if held else (),
@@ -330,6 +332,11 @@ def _view(name: str, spell: Spell, second: float) -> JobView:
 def _ended(attempts: tuple[AttemptStatus, ...]) -> EndView | None:
     over = ((one.reason, one.end_time) for one in reversed(attempts))
     return next((EndView(reason, timestamps.parse(end)) for reason, end in over if reason and end), None)
+
+
+def _used(attempts: tuple[AttemptStatus, ...]) -> float:
+    over = [(one.start_time, one.end_time) for one in attempts]
+    return sum(timestamps.parse(end) - timestamps.parse(start) for start, end in over if start and end)
 
 
 def _changed(second: float) -> dict[str, str]:

@@ -101,6 +101,13 @@ def test_a_fault_lights_its_panel(rehearsal, panel, struck, least, well):  # noq
         assert lit(rehearsal, panel, well) == 0
 
 
+def test_the_cost_of_a_job_is_that_of_all_its_attempts_whatever_time_is_looked_at(rehearsal):
+    (asked,) = [asked for asked in targets() if asked.panel == "Cost so far"]
+    (series,) = rehearsal.at(filled(asked.expr, {"namespace": TEAM, "finetunejob": "hungry"}), START + SECONDS)
+    held = (140 - 45) + (700 - 160)
+    assert float(series["value"][1]) == pytest.approx(held / 3600 * 0.8048)
+
+
 FLEET_FAULTS = {
     "finetune-fleet": ("Failures by reason", "New attempts by reason", "Device time wasted", "Running with idle GPUs"),
     "finetune-operator-health": ("Passes that fail", "Answers that are no success", "Errors nobody expected"),
@@ -145,7 +152,7 @@ NOTHING_WRONG = {
     "Errors nobody expected",
 }
 
-NOT_RECORDED = {"Trainer", "What the time goes into"}
+NOT_RECORDED = {"Trainer", "Cost so far", "What the time goes into"}
 """Panels whose metric is younger than the recording; what is recorded anew leaves this list."""
 
 

@@ -11,7 +11,7 @@ import kopf
 
 from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
-from finetune_operator.cluster.reading import as_job
+from finetune_operator.cluster.reading import as_job, status
 from finetune_operator.cluster.store import Body, Store, job_key
 from finetune_operator.runtime import clock
 from finetune_operator.runtime.queue import WorkQueue
@@ -75,7 +75,7 @@ def registry(
     def note(resource: str, event: Event) -> None:
         """Tell telemetry of an event; how old it is can be told of changes only.
 
-        What is listed at the start is none, and neither is an object on its way out: its fields are as old as they were.
+        What is listed at the start is none, nor is an object on its way out: its fields are as old as they were.
         """
         body = event["object"]
         live = event["type"] in {"ADDED", "MODIFIED"} and not body["metadata"].get("deletionTimestamp")
@@ -88,6 +88,7 @@ def registry(
         body, gone = slim(event["object"]), event["type"] == DELETED
         if gone:
             store.forget_job(job_key(body))
+            telemetry.deleted(job_key(body), status(body), clock.now())
         else:
             store.keep_job(body)
         queue.add(job_key(body), first="status" not in body)

@@ -69,6 +69,8 @@ def views(rows: Iterable[Row]) -> Iterator[JobView]:
             attempt=status["attempts"][-1]["number"] if status.get("attempts") else None,
             ended=_ended(status),
             gpus=plan.get("devices", 0) if phase in HOLDING else 0,
+            used=_used(status, plan.get("devices", 0)),
+            holds_since=_holds_since(status) if phase in HOLDING else None,
             checkpoint=_checkpoint(said, status),
             conditions=tuple(
                 ConditionView(c["type"], c["status"], c["reason"]) for c in status.get("conditions") or ()
@@ -123,6 +125,20 @@ def _ended(status: Body) -> EndView | None:
     """Return the end of the newest attempt that has ended."""
     over = (one for one in reversed(status.get("attempts") or ()) if one.get("endTime") and one.get("reason"))
     return next((EndView(one["reason"], timestamps.parse(one["endTime"])) for one in over), None)
+
+
+def _used(status: Body, devices: int) -> float | None:
+    """Return the device-seconds of the attempts that are over; None before there is any attempt."""
+    attempts = status.get("attempts") or ()
+    over = (one for one in attempts if one.get("startTime") and one.get("endTime"))
+    seconds = (timestamps.parse(one["endTime"]) - timestamps.parse(one["startTime"]) for one in over)
+    return devices * sum(max(0.0, each) for each in seconds) if attempts else None
+
+
+def _holds_since(status: Body) -> float | None:
+    """Return when the attempt that runs got its devices."""
+    newest: Body = (status.get("attempts") or ({},))[-1]
+    return None if newest.get("endTime") else _time(newest, "startTime")
 
 
 def _checkpoint(said: Progress | None, status: Body) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import ConditionType, Phase, Reason
-from finetune_operator.api.v1alpha1.status import AttemptStatus, FineTuneJobStatus
+from finetune_operator.api.v1alpha1.status import AttemptStatus, FineTuneJobStatus, PlanStatus
 from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.telemetry import fleet_metrics as metrics
 from finetune_operator.telemetry import words
@@ -47,9 +47,16 @@ class Fleet:
             reason = words.counted_as(_reason_before(after, attempt))
             self._made.count(metrics.RESTARTS, namespace, words.one_of(words.RESTART_REASONS, reason))
         for attempt in _ended(before, after):
-            self._count_device_time(before, after, attempt, namespace)
+            self._count_device_time(before.plan or after.plan, attempt, useful_share(after, attempt), namespace)
         if after.completion_time is not None and before.completion_time is None:
             self._count_end(after, (namespace, method), age)
+
+    def deleted(self, namespace: str, last: FineTuneJobStatus, now: float) -> None:
+        """Count as wasted what the attempt of a job used that was deleted while it ran: no status tells its end."""
+        for attempt in last.attempts:
+            if attempt.end_time is None and last.completion_time is None:
+                over = attempt.model_copy(update={"end_time": timestamps.write(now)})
+                self._count_device_time(last.plan, over, 0.0, self._namespace(namespace, now))
 
     def _foresee(self, accelerator: str, method: str, namespace: str) -> None:
         """Show at 0 what a job with a plan will count, so that rates see the first of a kind."""
@@ -81,16 +88,14 @@ class Fleet:
             self._made.count(metrics.FAILURES, namespace, reason, words.blame(reason))
 
     def _count_device_time(
-        self, before: FineTuneJobStatus, after: FineTuneJobStatus, attempt: AttemptStatus, namespace: str
+        self, plan: PlanStatus | None, attempt: AttemptStatus, useful: float, namespace: str
     ) -> None:
-        plan = before.plan or after.plan
         if plan is None or attempt.start_time is None or attempt.end_time is None:
             return
         seconds = plan.devices * max(0.0, timestamps.parse(attempt.end_time) - timestamps.parse(attempt.start_time))
-        share = useful_share(after, attempt)
         kind = words.one_of(words.ACCELERATORS, plan.accelerator)
-        self._made.count(metrics.GPU_SECONDS, namespace, kind, USEFUL, by=seconds * share)
-        self._made.count(metrics.GPU_SECONDS, namespace, kind, WASTED, by=seconds * (1 - share))
+        self._made.count(metrics.GPU_SECONDS, namespace, kind, USEFUL, by=seconds * useful)
+        self._made.count(metrics.GPU_SECONDS, namespace, kind, WASTED, by=seconds * (1 - useful))
 
     def _namespace(self, name: str, now: float) -> str:
         """Return the label value of a namespace; a new one shows all its counters at 0, so that rates see a first 1."""

@@ -81,8 +81,8 @@ FIRST_STATUS_SECONDS = Metric(
 GPU_SECONDS = Metric(
     "finetune_gpu_seconds_total",
     Kind.COUNTER,
-    "Device time of attempts that ended: useful (led to a result or a checkpoint that lives on) or wasted. gpu_type "
-    "cpu counts pods.",
+    "Device time of attempts that ended, or whose job was deleted: useful (led to a result or a checkpoint that lives "
+    "on) or wasted. gpu_type cpu counts pods.",
     (NAMESPACE, GPU_TYPE, Label("outcome", words.OUTCOMES)),
 )
 GPU_PRICE = Metric(

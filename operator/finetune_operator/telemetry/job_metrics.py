@@ -51,6 +51,12 @@ JOB_ATTEMPT = Metric("finetune_job_attempt", Kind.GAUGE, "Number of the newest a
 JOB_GPUS = Metric(
     "finetune_job_gpus", Kind.GAUGE, "Devices that the job holds now, 0 while it holds none. On a CPU its pods.", JOB
 )
+JOB_DEVICE_SECONDS = Metric(
+    "finetune_job_device_seconds",
+    Kind.GAUGE,
+    "Time for which the job has held devices, times their number, all attempts together. On a CPU its pods.",
+    JOB,
+)
 JOB_CHECKPOINT = Metric(
     "finetune_job_last_checkpoint_timestamp_seconds", Kind.GAUGE, "When its newest checkpoint was seen.", JOB
 )
@@ -85,6 +91,7 @@ PER_JOB = (
     JOB_STEP,
     JOB_ATTEMPT,
     JOB_GPUS,
+    JOB_DEVICE_SECONDS,
     JOB_CHECKPOINT,
     JOB_ATTEMPT_ENDED,
     POD_INFO,

@@ -79,6 +79,12 @@ class JobView:
     attempt: int | None = None
     ended: EndView | None = None
     gpus: int | None = None
+    used: float | None = None
+    """Device-seconds of the attempts that are over."""
+
+    holds_since: float | None = None
+    """Since when it holds the devices that it holds now."""
+
     checkpoint: float | None = None
     conditions: tuple[ConditionView, ...] = ()
     pods: tuple[PodView, ...] = field(default=())
@@ -108,7 +114,8 @@ class JobsCollector(Collector):
         own = {name for name, _count in namespaces.most_common(MAX_NAMESPACES)}
         yield self._fleet(views, own)
         yield _single(fleet_metrics.NAMESPACES_DROPPED, len(namespaces) - len(own))
-        recent = _recent(views, self._clock())
+        now = self._clock()
+        recent = _recent(views, now)
         shown = _with_few_workers(recent[: self._max_jobs])
         yield _single(fleet_metrics.JOBS_DROPPED, len(recent) - len(shown))
         prices = _family(fleet_metrics.GPU_PRICE)
@@ -122,6 +129,7 @@ class JobsCollector(Collector):
                     family.add_metric((view.namespace, view.name, *labels), 1)
             yield family
         yield _ends(shown)
+        yield _device_seconds(shown, now)
         for metric, value in _VALUES.items():
             family = _family(metric)
             for view in shown:
@@ -211,6 +219,15 @@ def _ends(views: Iterable[JobView]) -> GaugeMetricFamily:
         if (end := view.ended) is not None:
             reason = words.one_of(words.REASONS, end.reason, Reason.UNKNOWN.value)
             family.add_metric((view.namespace, view.name, reason), end.time)
+    return family
+
+
+def _device_seconds(views: Iterable[JobView], now: float) -> GaugeMetricFamily:
+    family = _family(metrics.JOB_DEVICE_SECONDS)
+    for view in views:
+        if view.used is not None:
+            held = (view.gpus or 0) * max(0.0, now - view.holds_since) if view.holds_since is not None else 0.0
+            family.add_metric((view.namespace, view.name), view.used + held)
     return family
 
 

@@ -17,6 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from finetune_operator import __version__
 from finetune_operator.api import timestamps
+from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.telemetry import process_metrics as metrics
@@ -110,6 +111,11 @@ class Telemetry:
         changed = self._writes.changed(seen.meta.key, seen.previous, status)
         self._made.count(metrics.STATUS_WRITES, self._role, changed)
         self._fleet.moved(seen, status)
+
+    def deleted(self, key: JobKey, status: FineTuneJobStatus, now: float) -> None:
+        """Count the device time of a job that is gone, and forget it."""
+        self._writes.forget(key)
+        self._fleet.deleted(key.namespace, status, now)
 
     def _take_role(self, role: str) -> None:
         self._role = role

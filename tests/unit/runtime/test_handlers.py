@@ -1,12 +1,14 @@
 """What kopf is told: to watch, and nothing else."""
 
 import asyncio
+import re
 
 import kopf
 import pytest
-from finetune_operator.api import keys
+from builders import seen, status_of
+from finetune_operator.api import keys, timestamps
 from finetune_operator.cluster.store import Store
-from finetune_operator.runtime import handlers
+from finetune_operator.runtime import clock, handlers
 from finetune_operator.runtime.handlers import Listing, registry, settings, slim
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.exposition import exposition
@@ -210,3 +212,20 @@ def test_only_a_change_has_an_age(event, has_age):
     told = exposition(telemetry.registry, "")[0].decode()
     assert ('event_lag_seconds_count{replica_role="standalone",resource="pods"} 1.0' in told) == has_age
     assert 'last_event_timestamp_seconds{replica_role="standalone",resource="pods"}' in told
+
+
+def test_a_job_that_is_deleted_while_it_runs_does_not_lose_its_device_time():
+    telemetry = Telemetry("test")
+    attempt = {"number": 1, "job": "reviews-1", "startTime": timestamps.write(clock.now() - 50)}
+    plan = status_of(seen()).plan.model_dump(mode="json", by_alias=True)
+    gone = body(status={"plan": plan, "attempts": [attempt]})
+
+    async def story():
+        doors = registry(Store(), WorkQueue(), telemetry)
+        on_job = next(each.fn for each in doors._watching._handlers if each.fn.__name__ == "on_job")
+        await on_job(event={"type": "DELETED", "object": gone})
+
+    asyncio.run(story())
+    told = exposition(telemetry.registry, "")[0].decode()
+    wasted = re.search(r'finetune_gpu_seconds_total{.*outcome="wasted"} ([0-9.]+)', told)
+    assert 50 <= float(wasted[1]) < 70

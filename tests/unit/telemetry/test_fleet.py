@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from builders import NOW, a_failure, a_job, a_pod, a_report, a_workload, at_step, ended, seen, status_of
+from builders import KEY, NOW, a_failure, a_job, a_pod, a_report, a_workload, at_step, ended, seen, status_of
 from finetune_operator.api import timestamps
 from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.reasons import Phase
@@ -93,6 +93,22 @@ def test_device_time_of_an_attempt_is_split_by_what_its_checkpoint_keeps():
     text = after((seen(previous=before), status(attempt(1, **times(100)), step=80, saved=60)))
     assert 'finetune_gpu_seconds_total{gpu_type="cpu",namespace="team",outcome="useful"} 75.0' in text
     assert 'finetune_gpu_seconds_total{gpu_type="cpu",namespace="team",outcome="wasted"} 25.0' in text
+
+
+def test_device_time_of_a_job_that_is_deleted_while_it_runs_is_wasted_and_counted():
+    telemetry = Telemetry("1.0")
+    over, running = attempt(1, **times(100)), attempt(2, start_time=timestamps.write(NOW - 40))
+    telemetry.deleted(KEY, status(over, running), NOW)
+    text = exposition(telemetry.registry, "")[0].decode()
+    assert 'finetune_gpu_seconds_total{gpu_type="cpu",namespace="team",outcome="wasted"} 40.0' in text
+
+
+def test_a_job_that_is_deleted_after_its_end_has_nothing_left_to_count():
+    telemetry = Telemetry("1.0")
+    done = status(attempt(1, start_time=timestamps.write(NOW - 40)), completion_time=timestamps.write(NOW))
+    for last in (done, FineTuneJobStatus()):
+        telemetry.deleted(KEY, last, NOW)
+    assert "finetune_gpu_seconds_total{" not in exposition(telemetry.registry, "")[0].decode()
 
 
 def test_device_time_is_counted_once():

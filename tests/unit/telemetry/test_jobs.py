@@ -113,6 +113,13 @@ def test_the_end_of_an_attempt_is_shown_with_its_reason():
     assert f'{ended}"Unknown"}} 7.0' in scrape(dataclasses.replace(VIEW, ended=EndView("Whim", 7.0)))
 
 
+def test_device_time_grows_while_a_job_holds_devices():
+    held = dataclasses.replace(VIEW, gpus=2, used=100.0, holds_since=NOW - 30)
+    shown = 'finetune_job_device_seconds{finetunejob="reviews",namespace="team"}'
+    assert f"{shown} 160.0" in scrape(held)
+    assert f"{shown} 100.0" in scrape(dataclasses.replace(held, gpus=0, holds_since=None))
+
+
 def test_long_model_names_are_cut():
     assert "m" * 121 not in scrape(VIEW)
 
@@ -152,6 +159,7 @@ def hostile(count: int):
             admitted=3.0,
             finished=NOW - 1 if number % 7 == 0 else None,
             step=5,
+            used=60.0,
             ended=EndView("Preempted", 4.0),
             checkpoint=8.0,
             conditions=conditions,
