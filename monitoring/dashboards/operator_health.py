@@ -18,7 +18,7 @@ from monitoring.dashboards.panels import (
 
 OURS = 'job=~"$job", instance=~"$instance"'
 RATE = "$__rate_interval"
-RESULTS = (("success", GREEN), ("requeue", BLUE), ("retry", ORANGE), ("error", RED), ("fatal", "purple"))
+RESULTS = (("success", GREEN), ("requeue", BLUE), ("retry", ORANGE), ("error", RED))
 
 
 def _quantile(share: float, family: str, by: str = "") -> str:
@@ -59,7 +59,7 @@ _SERVING = Row(
             unit="percentunit",
             queries=(
                 Query(
-                    f'sum(rate(finetune_operator_reconcile_total{{{OURS}, result=~"error|fatal"}}[{RATE}]))'
+                    f'sum(rate(finetune_operator_reconcile_total{{{OURS}, result="error"}}[{RATE}]))'
                     f" / sum(rate(finetune_operator_reconcile_total{{{OURS}}}[{RATE}]))"
                 ),
             ),

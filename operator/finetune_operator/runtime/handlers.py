@@ -96,7 +96,7 @@ def registry(
             queue.add(key)
 
     async def on_workload(event: Event, **_: object) -> None:
-        note("jobs", event)
+        note("jobsets" if event["object"].get("kind") == keys.JOBSET else "jobs", event)
         keep = store.forget_workload if event["type"] == DELETED else store.keep_workload
         _enqueue(queue, keep(slim(as_job(event["object"]))))
 

@@ -75,7 +75,8 @@ class Fleet:
         if before.start_time is None:
             self._made.observe(metrics.QUEUE_WAIT, max(0.0, started - seen.meta.created_at), namespace)
         if _steps(after) > 0 and _steps(before) == 0:
-            self._made.observe(metrics.STARTUP_SECONDS, max(0.0, seen.now - started))
+            admitted = _admitted(after, seen.meta.created_at)
+            self._made.observe(metrics.STARTUP_SECONDS, max(0.0, seen.now - admitted))
 
     def _count_end(self, after: FineTuneJobStatus, labels: tuple[str, str], age: float) -> None:
         (namespace, method), result = labels, _RESULTS.get(after.phase or Phase.FAILED, FAILED)
@@ -147,6 +148,12 @@ def useful_share(status: FineTuneJobStatus, attempt: AttemptStatus) -> float:
 
 def _method(status: FineTuneJobStatus) -> str:
     return words.one_of(words.METHODS, status.plan.method, words.NONE) if status.plan else words.NONE
+
+
+def _admitted(status: FineTuneJobStatus, otherwise: float) -> float:
+    """Return when its queue gave a job its place; a job without one has it from the start."""
+    found = (one for one in status.conditions if one.type == ConditionType.ADMITTED and one.status == "True")
+    return next((timestamps.parse(one.last_transition_time) for one in found), otherwise)
 
 
 def _steps(status: FineTuneJobStatus) -> int:

@@ -62,7 +62,11 @@ QUEUE_WAIT = Metric(
     WAITS,
 )
 STARTUP_SECONDS = Metric(
-    "finetune_job_startup_seconds", Kind.HISTOGRAM, "From the first pod running to the first step.", (), WAITS
+    "finetune_job_startup_seconds",
+    Kind.HISTOGRAM,
+    "From the place that a queue gave, without a queue from a job's creation, to its first step.",
+    (),
+    WAITS,
 )
 DURATION_SECONDS = Metric(
     "finetune_job_duration_seconds",

@@ -42,7 +42,7 @@ RECONCILES = Metric(
     "finetune_operator_reconcile_total",
     Kind.COUNTER,
     "Passes over a job by result: success, requeue (looks again by itself), retry (the API server did not answer or "
-    "refused for now), error (a fault of the operator), fatal (given up).",
+    "refused for now), error (a fault of the operator; it is tried again too).",
     (ROLE, HANDLER, RESULT),
     stability=Stability.STABLE,
 )
@@ -79,7 +79,7 @@ WATCH_RESTARTS = Metric(
     "finetune_operator_watch_restarts_total",
     Kind.COUNTER,
     "Watches that began again: gone (the server no longer had the version), timeout (nothing came for too long), error "
-    "(no answer, or a bad one).",
+    "(no answer, or a bad one). Their ordinary end, every 5 minutes, is no news and not counted.",
     (ROLE, WATCHED, Label("reason", words.WATCH_ENDS)),
     stability=Stability.ALPHA,
 )

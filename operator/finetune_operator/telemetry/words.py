@@ -18,14 +18,16 @@ NONE = "none"
 """What is not known, or not asked for."""
 
 HANDLERS = ("finetunejob",)
-RESULTS = ("success", "requeue", "retry", "error", "fatal")
+RESULTS = ("success", "requeue", "retry", "error")
 ROLES = ("leader", "follower", "standalone")
-WATCHED = ("finetunejobs", "jobs", "pods")
+WATCHED = ("finetunejobs", "jobs", "jobsets", "pods")
 VERBS = ("get", "list", "create", "apply", "patch", "replace", "delete", "proxy", OTHER)
 RESOURCES = (
     "finetunejobs",
     "jobs",
+    "jobsets",
     "pods",
+    "workloads",
     "configmaps",
     "persistentvolumeclaims",
     "services",

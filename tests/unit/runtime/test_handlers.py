@@ -45,9 +45,9 @@ def test_jobsets_are_watched_only_where_there_may_be_some(jobsets):
 
 
 def test_a_jobset_is_kept_as_the_job_that_it_stands_for():
-    async def story():
+    async def story(telemetry):
         store, queue = Store(), WorkQueue()
-        doors = registry(store, queue, Telemetry("test"), jobsets=True)
+        doors = registry(store, queue, telemetry, jobsets=True)
         on_workload = next(each.fn for each in doors._watching._handlers if each.fn.__name__ == "on_workload")
         labels = {keys.LABEL_JOB: "reviews", keys.LABEL_JOB_UID: "1", keys.LABEL_ATTEMPT: "1"}
         found = body(
@@ -57,7 +57,10 @@ def test_a_jobset_is_kept_as_the_job_that_it_stands_for():
         await on_workload(event={"type": None, "object": found})
         return store.workload(await queue.take())["spec"]
 
-    assert asyncio.run(story()) == {"parallelism": 2, "suspend": False}
+    telemetry = Telemetry("test")
+    assert asyncio.run(story(telemetry)) == {"parallelism": 2, "suspend": False}
+    told = exposition(telemetry.registry, "")[0].decode()
+    assert 'last_event_timestamp_seconds{replica_role="standalone",resource="jobsets"}' in told
 
 
 def test_kopf_keeps_nothing_in_objects(chosen):

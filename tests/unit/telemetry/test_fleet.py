@@ -7,7 +7,13 @@ from builders import KEY, NOW, a_failure, a_job, a_pod, a_report, a_workload, at
 from finetune_operator.api import timestamps
 from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.reasons import Phase
-from finetune_operator.api.v1alpha1.status import AttemptStatus, CheckpointStatus, FineTuneJobStatus, ProgressStatus
+from finetune_operator.api.v1alpha1.status import (
+    AttemptStatus,
+    CheckpointStatus,
+    Condition,
+    FineTuneJobStatus,
+    ProgressStatus,
+)
 from finetune_operator.telemetry.exposition import exposition
 from finetune_operator.telemetry.fleet import MAX_NAMESPACES, RETIRE_AFTER, useful_share
 from finetune_operator.telemetry.process import Telemetry
@@ -40,6 +46,14 @@ def test_the_first_step_ends_the_startup():
     assert 'finetune_job_queue_wait_seconds_count{namespace="team"} 1.0' in text
 
 
+def test_the_startup_of_a_queued_job_begins_with_its_place():
+    given = {"type": "Admitted", "status": "True", "reason": "Admitted", "observedGeneration": 1}
+    given |= {"lastTransitionTime": timestamps.write(NOW - 30)}
+    running = {"start_time": timestamps.write(NOW - 20), "conditions": (Condition.model_validate(given),)}
+    text = after((seen(age=500), status(attempt(1), step=1, **running)), (seen(age=90), status(step=1, **BEGUN)))
+    assert "finetune_job_startup_seconds_sum 120.0" in text  # 30 with a queue, 90 without
+
+
 def test_an_end_is_counted_with_its_result():
     done = seen(workload=a_workload(complete=True, finished_at=NOW - 1), pod=ended(0, report=a_report()))
     text = after(done)
@@ -57,6 +71,9 @@ def test_failures_tell_users_faults_from_the_clusters():
     for reason in ("DataInvalid", "ModelNotFound"):
         assert f'{{class="user",namespace="team",reason="{reason}"}} 1.0' in text
     assert 'finetune_job_failures_total{class="infra",namespace="team",reason="NodeLost"} 0.0' in text
+
+
+BEGUN = {"start_time": timestamps.write(NOW - 20)}
 
 
 def attempt(number: int, **facts) -> AttemptStatus:
