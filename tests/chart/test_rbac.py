@@ -17,7 +17,7 @@ IN_EVERY_MODE = {
     ("", "configmaps"): {"get"},
     ("", "persistentvolumeclaims"): {"get", "create"},
     ("", "services"): {"get", "create"},
-    ("", "events"): {"create", "list"},
+    ("", "events"): {"create", "list", "patch"},
     ("kueue.x-k8s.io", "workloads"): {"list"},
     ("jobset.x-k8s.io", "jobsets"): {"get", "list", "watch", "delete"},
 }

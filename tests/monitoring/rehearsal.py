@@ -20,7 +20,7 @@ from finetune_operator.api.v1alpha1.status import AttemptStatus, CheckpointStatu
 from finetune_operator.planning.plan import plan
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.status.outcome import plan_status
-from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.jobs import ConditionView, EndView, JobsCollector, JobView, PodView
 from finetune_operator.telemetry.process import Telemetry
 from finetune_trainer.contract import JobIdentity, TrainerPhase

@@ -1,7 +1,7 @@
 """What operator and trainer serve is as Prometheus wants it, by Prometheus' own linter."""
 
 import pytest
-from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.metrics import ALL
 from finetune_operator.telemetry.process import Telemetry
 from finetune_trainer.contract import TRAINER_METRICS, Kind

@@ -120,7 +120,7 @@ matchExpressions:
 # what happened to a job, for `kubectl describe`; what keeps a pod from starting (a quota, a volume)
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, list]
+  verbs: [create, list, patch]
 # why Kueue, where there is one, gives a job no place in its queue
 - apiGroups: [kueue.x-k8s.io]
   resources: [workloads]

@@ -46,13 +46,15 @@ METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
 
 PAGE = 500
 """Objects in one page of such a list."""
-CONTENT = {"apply": APPLY}
+MERGE = "application/merge-patch+json"
+CONTENT = {"apply": APPLY, "patch": MERGE}
 METHODS = {
     "get": "GET",
     "list": "GET",
     "proxy": "GET",
     "create": "POST",
     "apply": "PATCH",
+    "patch": "PATCH",
     "replace": "PUT",
     "delete": "DELETE",
 }
@@ -154,6 +156,10 @@ class Client:
             if not (token := page["metadata"].get("continue")):
                 return frozenset(found)
             query = (("limit", str(PAGE)), ("continue", token))
+
+    async def patch(self, resource: Resource, namespace: str, name: str, fields: Body) -> Body:
+        """Write these fields of an object, whatever its version."""
+        return await self._object(Request("patch", resource, resource.path(namespace, name), body=fields))
 
     async def replace(
         self, resource: Resource, namespace: str, body: Body, *, seconds: float = REQUEST_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -22,8 +23,20 @@ EVENT_MESSAGE_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """An object that an Event is about."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class News:
     """A status to write, the Events that tell of it, and the moment (seconds since the epoch).
+
+    `of_pods` are those about a pod: why its attempt has ended.
 
     `version` is the job's resourceVersion that the status was made from. It guards the write: a uid would not, since
     the API server does not look at one in an applied status.
@@ -33,6 +46,7 @@ class News:
     events: tuple[Event, ...]
     now: float
     version: str
+    of_pods: tuple[tuple[About, Event], ...] = ()
 
 
 async def publish(client: Client, store: Store, key: JobKey, news: News) -> None:
@@ -51,9 +65,10 @@ async def publish(client: Client, store: Store, key: JobKey, news: News) -> None
 
 
 async def tell(client: Client, key: JobKey, news: News) -> None:
-    """Post the Events; those that an earlier, broken-off telling has posted are there already."""
-    for event in news.events:
-        await _post(client, key, event, news.now)
+    """Post the Events, each once: one that has been told before counts up."""
+    job = About(keys.API_VERSION, keys.KIND, key.name, key.uid)
+    for about, event in (*((job, event) for event in news.events), *news.of_pods):
+        await _post(client, key.namespace, _event(key.namespace, about, event, news.now))
 
 
 async def _look_at(client: Client, store: Store, key: JobKey) -> None:
@@ -69,30 +84,39 @@ async def _look_at(client: Client, store: Store, key: JobKey) -> None:
         store.forget_job(key)
 
 
-async def _post(client: Client, key: JobKey, event: Event, now: float) -> None:
+async def _post(client: Client, namespace: str, body: Body) -> None:
     try:
-        await client.create(EVENTS, key.namespace, _event(key, event, now))
-    except Conflict:  # the same event, posted before a crash
-        return
+        await client.create(EVENTS, namespace, body)
+    except Conflict:  # it has happened before
+        await _count_up(client, namespace, body)
     except Rejected as error:
         if NAMESPACE_GOES not in error.message:
             raise
 
 
-def _event(key: JobKey, event: Event, now: float) -> Body:
+async def _count_up(client: Client, namespace: str, body: Body) -> None:
+    """Tell an Event again: as with Kubernetes' own, its count and its last moment change."""
+    name = body["metadata"]["name"]
+    for known in await client.list(EVENTS, namespace, field_selector=f"metadata.name={name}"):
+        again = {"count": known.get("count", 1) + 1, "lastTimestamp": body["lastTimestamp"]}
+        with contextlib.suppress(NotFound):  # its hour is over just now
+            await client.patch(EVENTS, namespace, name, again)
+
+
+def _event(namespace: str, about: About, event: Event, now: float) -> Body:
     moment = timestamps.write(now)
     message = event.message[:EVENT_MESSAGE_LIMIT]
-    digest = hashlib.sha256(json.dumps([key.uid, event.reason, message, moment]).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([about.uid, event.reason, message]).encode()).hexdigest()[:16]
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{key.name}.{digest}", "namespace": key.namespace},
+        "metadata": {"name": f"{about.name}.{digest}", "namespace": namespace},
         "involvedObject": {
-            "apiVersion": keys.API_VERSION,
-            "kind": keys.KIND,
-            "namespace": key.namespace,
-            "name": key.name,
-            "uid": key.uid,
+            "apiVersion": about.api_version,
+            "kind": about.kind,
+            "namespace": namespace,
+            "name": about.name,
+            "uid": about.uid,
         },
         "type": "Warning" if event.warning else "Normal",
         "reason": event.reason,

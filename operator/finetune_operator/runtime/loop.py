@@ -12,7 +12,7 @@ from finetune_operator.cluster.client import Client
 from finetune_operator.cluster.errors import ApiError, Conflict, NotFound
 from finetune_operator.cluster.execute import execute
 from finetune_operator.cluster.observe import observe
-from finetune_operator.cluster.publish import News, publish, tell
+from finetune_operator.cluster.publish import About, News, publish, tell
 from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.reconcile.actions import Decision, Result, State
@@ -21,6 +21,7 @@ from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.runtime import clock
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.status.events import events
+from finetune_operator.status.events import of_pods as told_of_pods
 from finetune_operator.status.render import render
 from finetune_operator.telemetry.logs import keys
 from finetune_operator.telemetry.process import Telemetry
@@ -77,9 +78,10 @@ async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
     # 4. Write the status, once and only if it changed; the next pass tells of it in Events.
     status = render(seen, decision, result)
     if status != seen.previous:
-        news = News(status, events(seen.previous, status), seen.now, seen.meta.version)
+        of_pods = tuple((About("v1", "Pod", pod.name, pod.uid), event) for pod, event in told_of_pods(seen, status))
+        news = News(status, events(seen.previous, status), seen.now, seen.meta.version, of_pods)
         await publish(tools.client, tools.store, key, news)
-        if news.events:
+        if news.events or news.of_pods:
             tools.untold[key] = news
             tools.queue.add(key)
         # 5. Count and log what changed.

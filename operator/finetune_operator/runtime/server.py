@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.process import Telemetry
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from finetune_trainer.contract import Kind, Metric
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
 
 
 class Instruments:
@@ -62,3 +63,9 @@ class Instruments:
                 self._histograms[metric] = Histogram(
                     metric.name, text, names, buckets=metric.buckets, registry=self.registry
                 )
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """Write all metrics in the format that the scraper asked for; return the body and its content type."""
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type

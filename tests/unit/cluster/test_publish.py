@@ -6,7 +6,7 @@ import pytest
 from builders import a_job, seen, status_of
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster.errors import Conflict, NotFound, Overloaded, Rejected
-from finetune_operator.cluster.publish import News, publish
+from finetune_operator.cluster.publish import About, News, publish
 from finetune_operator.cluster.publish import tell as posted
 from finetune_operator.cluster.store import Store
 from finetune_operator.status.events import Event
@@ -53,8 +53,53 @@ def test_a_status_is_written_over_the_version_that_it_was_made_from():
     assert tell(Cluster()).written["metadata"]["resourceVersion"] == "7"
 
 
+class Once(Cluster):
+    """Holds Events by name, as an API server does."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = {}
+
+    async def create(self, resource, namespace, body):
+        if body["metadata"]["name"] in self.held:
+            raise Conflict(409, "already exists")
+        self.held[body["metadata"]["name"]] = body
+
+    async def list(self, resource, namespace, *, field_selector):
+        return [body for name, body in self.held.items() if field_selector == f"metadata.name={name}"]
+
+    async def patch(self, resource, namespace, name, fields):
+        self.held[name] = self.held[name] | fields
+
+
+def test_an_event_that_comes_again_counts_up_and_is_no_second_one():
+    cluster = Once()
+    for now in (0.0, 60.0):
+        news = News(status_of(seen(a_job())), (Event("ClaimNotFound", "x", warning=True),), now, "7")
+        asyncio.run(posted(cluster, KEY, news))
+    (event,) = cluster.held.values()
+    assert (event["count"], event["firstTimestamp"], event["lastTimestamp"]) == (
+        2,
+        "1970-01-01T00:00:00Z",
+        "1970-01-01T00:01:00Z",
+    )
+
+
+def test_an_event_about_a_pod_names_it():
+    cluster, pod = Cluster(), About("v1", "Pod", "reviews-1-x", "uid-2")
+    news = News(status_of(seen(a_job())), (), 0.0, "7", ((pod, Event("HostOutOfMemory", "x", warning=True)),))
+    asyncio.run(posted(cluster, KEY, news))
+    (event,) = cluster.posted
+    assert event["involvedObject"] == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "namespace": "team",
+        "name": "reviews-1-x",
+        "uid": "uid-2",
+    }
+
+
 OVERSEEN = {
-    "the same event, posted before a crash": Conflict(409, "already exists"),
     "a namespace that goes": Rejected(403, "no new content in namespace x because it is being terminated"),
 }
 

@@ -11,7 +11,7 @@ from finetune_operator.cluster.store import Store
 from finetune_operator.runtime import clock, handlers
 from finetune_operator.runtime.handlers import Listing, registry, settings, slim
 from finetune_operator.runtime.queue import WorkQueue
-from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.process import Telemetry
 
 

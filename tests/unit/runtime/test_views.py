@@ -8,7 +8,7 @@ from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime.views import Sight, prices
-from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.jobs import EndView, JobsCollector
 from finetune_operator.telemetry.process import Telemetry
 from finetune_trainer.contract import Progress

@@ -14,8 +14,8 @@ from finetune_operator.api.v1alpha1.status import (
     FineTuneJobStatus,
     ProgressStatus,
 )
-from finetune_operator.telemetry.exposition import exposition
 from finetune_operator.telemetry.fleet import MAX_NAMESPACES, RETIRE_AFTER, useful_share
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.process import Telemetry
 from finetune_trainer.contract import FailureReason
 

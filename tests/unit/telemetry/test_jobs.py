@@ -10,8 +10,8 @@ import pytest
 from builders import seen, status_of
 from finetune_operator.api.identity import JobKey, JobMeta
 from finetune_operator.telemetry import words
-from finetune_operator.telemetry.exposition import exposition
 from finetune_operator.telemetry.fleet import MAX_NAMESPACES
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.jobs import MAX_WORKERS, ConditionView, EndView, JobsCollector, JobView, PodView
 from finetune_operator.telemetry.metrics import SCRAPED
 from finetune_operator.telemetry.process import Telemetry

@@ -1,7 +1,7 @@
 """What is measured as things happen."""
 
 import pytest
-from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.process import Telemetry
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

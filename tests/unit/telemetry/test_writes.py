@@ -4,7 +4,7 @@ import pytest
 from builders import KEY, NOW, a_pod, a_workload, at_step, seen, status_of
 from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import Phase
-from finetune_operator.telemetry.exposition import exposition
+from finetune_operator.telemetry.instruments import exposition
 from finetune_operator.telemetry.process import Telemetry
 from finetune_operator.telemetry.writes import Writes
 
