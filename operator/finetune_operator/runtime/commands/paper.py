@@ -60,6 +60,13 @@ def columns(*justify: Literal["left", "right"], header: tuple[str, ...] = (), fi
     return table
 
 
+def width(otherwise: int = WIDTH) -> int:
+    """Return the columns of standard output; `otherwise` where no terminal shows it."""
+    from rich.console import Console
+
+    return min(WIDEST, Console().width) if sys.stdout.isatty() else otherwise
+
+
 def show(*pieces: RenderableType, width: int = WIDTH) -> None:
     """Print pieces one below the other; `width` is that of an output which no terminal shows."""
     from rich.console import Console

@@ -11,6 +11,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from finetune_operator.api import timestamps
@@ -39,6 +40,12 @@ HEADER = ("JOB", "PHASE", "PROGRESS", "STEP", "LOSS", "COURSE", "ETA", "DEVICES"
 ACTIVE = ("Running", "Starting", "Restarting", "Suspending", "Stopping", "Queued", "Pending", "Suspended")
 """Phases in the order in which their jobs are shown; those that ended follow, newest first."""
 
+DISPENSABLE = ("COURSE", "TRY", "AGE", "DEVICES", "STEP", "REASON", "ETA", "LOSS", "PROGRESS")
+"""Columns that a narrow terminal goes without, in the order in which it does."""
+
+GAP = 2
+"""Spaces between columns."""
+
 COLOURS = {"Running": "green", "Failed": "red", "Succeeded": "blue", "Restarting": "yellow", "Suspended": "cyan"}
 EXPLAINED = ("Pending", "Queued", "Restarting", "Suspended", "Failed")
 """Phases whose message says what to do."""
@@ -58,9 +65,21 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--every", type=_seconds, default=EVERY_SECONDS, metavar="SECONDS", help="time between two looks (default: 3)"
     )
+    parser.add_argument(
+        "--looks",
+        type=int,
+        choices=range(1, REMEMBERED + 1),
+        default=1,
+        metavar="NUMBER",
+        help="with --once: look so often before printing, up to 12 times (default: 1); a loss has a course from the "
+        "second look on",
+    )
     options = parser.parse_args(arguments)
     try:
-        asyncio.run(_once(options.namespace) if options.once else _live(options.namespace, options.every))
+        if options.once:
+            asyncio.run(_once(options.namespace, options.looks, options.every))
+        else:
+            asyncio.run(_live(options.namespace, options.every))
     except KeyboardInterrupt:
         return 0
     except TopError as error:
@@ -71,6 +90,18 @@ def main(arguments: Sequence[str]) -> int:
 
 class TopError(Exception):
     """The jobs cannot be read; the message says why and the way out."""
+
+
+class Unanswered(TopError):
+    """The API server does not answer now; it may the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Columns and lines that there are for the table; None where there is no end of them."""
+
+    width: int | None = None
+    height: int | None = None
 
 
 class Losses:
@@ -94,21 +125,55 @@ class Losses:
         return tuple(loss for _step, loss in self._seen.get(job["metadata"]["uid"], ()))
 
 
-def table(jobs: Sequence[Body], losses: Losses, now: float) -> RenderableType:
-    """Return the table of jobs."""
+def table(jobs: Sequence[Body], losses: Losses, now: float, *, room: Room, said: str = "") -> RenderableType:
+    """Return the table of jobs, as much of it as there is room for, and below it why jobs wait and what is `said`."""
     from rich.console import Group
     from rich.text import Text
 
-    sides: list[Literal["left", "right"]] = ["left"] * len(HEADER)
-    shown = paper.columns(*sides, header=HEADER)
-    for column in shown.columns:
-        column.no_wrap = True
-    for job in sorted(jobs, key=_order):
-        cells = row(job, losses.of(job), now)
-        shown.add_row(Text(cells[0]), Text(cells[1], COLOURS.get(cells[1], "")), *(Text(cell) for cell in cells[2:]))
     if not jobs:
-        return Text("no FineTuneJob here; see examples/ for one to begin with")
-    return Group(shown, *(Text(f"\n{name}: {why}") for name, why in explanations(jobs)))
+        return Text("\n\n".join(filter(None, ("no FineTuneJob here; see examples/ for one to begin with", said))))
+    cells = [row(job, losses.of(job), now) for job in sorted(jobs, key=_order)]
+    lines = len(cells) if room.height is None else max(1, room.height - 2 - bool(said))
+    left_out = len(cells) - lines
+    notes = [f"and {left_out} more; -n shows those of one namespace, --once all of them"] if left_out > 0 else []
+    notes += [said] if said else []
+    if left_out <= 0:
+        taken = 1 + len(cells) + len(notes)
+        notes = [*_fitting(explanations(jobs), room, taken), *notes]
+    return Group(_rows(cells[:lines], room), *(Text(note) for note in notes))
+
+
+def _rows(cells: Sequence[Sequence[str]], room: Room) -> RenderableType:
+    from rich.text import Text
+
+    kept = _columns(cells, room)
+    sides: list[Literal["left", "right"]] = ["left"] * len(kept)
+    shown = paper.columns(*sides, header=tuple(HEADER[number] for number in kept))
+    for number, column in enumerate(shown.columns):
+        column.no_wrap = number > 0  # where a name alone is too long, it goes on in the next line and is not cut
+        column.overflow = "fold"
+    for line in cells:
+        shown.add_row(*(Text(line[number], COLOURS.get(line[number], "") if number == 1 else "") for number in kept))
+    return shown
+
+
+def _columns(cells: Sequence[Sequence[str]], room: Room) -> list[int]:
+    """Return the numbers of the columns that there is room for; one without anything in it is left out."""
+    wide = [max(len(name), *(len(line[number]) for line in cells)) + GAP for number, name in enumerate(HEADER)]
+    kept = [number for number, name in enumerate(HEADER) if name != "COURSE" or any(line[number] for line in cells)]
+    for name in DISPENSABLE:
+        if room.width is not None and sum(wide[number] for number in kept) - GAP > room.width:
+            kept = [number for number in kept if HEADER[number] != name]
+    return kept
+
+
+def _fitting(said: Iterable[tuple[str, str]], room: Room, taken: int) -> Iterator[str]:
+    for name, why in said:
+        note = f"\n{name}: {why}"
+        taken += 1 + -(-len(note) // (room.width or len(note)))
+        if room.height is not None and taken > room.height:
+            return
+        yield note
 
 
 def explanations(jobs: Iterable[Body]) -> Iterator[tuple[str, str]]:
@@ -165,12 +230,15 @@ def age(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f}s"
 
 
-async def _once(namespace: str) -> None:
-    client = await _connect()
+async def _once(namespace: str, looks: int, every: float) -> None:
+    client, losses = await _connect(), Losses()
     try:
-        jobs, losses = await _jobs(client, namespace), Losses()
-        losses.note(jobs)
-        paper.show(table(jobs, losses, clock.now()), width=WIDTH)
+        losses.note(jobs := await _jobs(client, namespace))
+        for _ in range(looks - 1):
+            await asyncio.sleep(every)
+            losses.note(jobs := await _jobs(client, namespace))
+        width = paper.width(WIDTH)
+        paper.show(table(jobs, losses, clock.now(), room=Room(width)), width=width)
     finally:
         await client.close()
 
@@ -180,12 +248,17 @@ async def _live(namespace: str, every: float) -> None:
 
     client, losses = await _connect(), Losses()
     try:
+        jobs, said = await _jobs(client, namespace), ""
         with Live(screen=True, auto_refresh=False) as live:
             while True:
-                jobs = await _jobs(client, namespace)
                 losses.note(jobs)
-                live.update(table(jobs, losses, clock.now()), refresh=True)
+                room = Room(live.console.width, live.console.height)
+                live.update(table(jobs, losses, clock.now(), room=room, said=said), refresh=True)
                 await asyncio.sleep(every)
+                try:
+                    jobs, said = await _jobs(client, namespace), ""
+                except Unanswered as error:
+                    said = f"{error}; these are the jobs as they were, trying again"
     finally:
         await client.close()
 
@@ -209,7 +282,7 @@ async def _jobs(client: Client, namespace: str) -> list[Body]:
     except NotFound as error:
         raise TopError("the cluster knows no FineTuneJob; install the operator's chart, or crds/") from error
     except ApiError as error:
-        raise TopError(f"the API server says: {error}") from error
+        raise Unanswered(f"the API server says: {error}") from error
 
 
 def _order(job: Body) -> tuple[int, float]:

@@ -1,9 +1,12 @@
 """What people without Grafana see of their jobs."""
 
+import io
+
 import pytest
 from finetune_operator.cluster.errors import NotFound, Unreachable
 from finetune_operator.runtime.cli import main
 from finetune_operator.runtime.commands import top
+from rich.console import Console
 
 NOW = 1_767_225_900.0
 """2026-01-01T00:05:00Z."""
@@ -131,6 +134,79 @@ def test_losses_of_a_job_that_is_gone_are_forgotten():
     losses.note([a_job("a", "Running", progress={"step": 1, "loss": 0.8})])
     losses.note([])
     assert losses.of(a_job("a")) == ()
+
+
+def learning(step, loss):
+    return RUNNING | {"status": RUNNING["status"] | {"progress": {"percent": 50, "step": step, "loss": loss}}}
+
+
+def test_several_looks_draw_the_course_of_the_loss_and_one_cannot(cluster, capsys, monkeypatch):
+    server = cluster(learning(1, 0.9))
+
+    async def pass_on(seconds):
+        server.jobs = [learning(len(server.asked) + 1, 0.9 / (len(server.asked) + 1))]
+
+    monkeypatch.setattr(top.asyncio, "sleep", pass_on)
+    main(["top", "--once"])
+    assert "COURSE" not in capsys.readouterr().out
+    server.asked.clear()
+    main(["top", "--once", "--looks", "3"])
+    header, line = capsys.readouterr().out.splitlines()[:2]
+    course = line[header.index("COURSE") :].split()[0]
+    assert len(course) == 3
+    assert (course[0], course[-1]) in {("█", "▁"), ("@", "_")}
+
+
+def drawn(jobs, width, height, said=""):
+    """The lines of a screen of this size."""
+    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    console.print(top.table(jobs, top.Losses(), NOW, room=top.Room(width, height), said=said))
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [200, 100, 72, 50, 30])
+def test_a_narrow_terminal_goes_without_columns_and_cuts_none(width):
+    lines = drawn([RUNNING], width, 20)
+    assert all(len(line) <= width for line in lines)
+    assert "…" not in "".join(lines)
+    assert "team/reviews" in lines[1]
+    shown = lines[0].split()
+    assert shown[:2] == ["JOB", "PHASE"]
+    assert ("PROGRESS" in shown, "LOSS" in shown, "AGE" in shown) == (width >= 50, width >= 50, width >= 100)
+
+
+def test_a_name_that_is_wider_than_the_terminal_goes_on_in_the_next_line():
+    name = "x" * 60
+    lines = drawn([a_job(name, "Running")], 40, 20)
+    assert "".join(line.split(" ")[0] for line in lines[1:]) == f"team/{name}"
+
+
+def test_jobs_that_a_screen_has_no_line_for_are_counted():
+    lines = drawn([a_job(f"job-{number}", "Running") for number in range(50)], 120, 20)
+    assert len(lines) == 20
+    assert lines[-1].startswith("and 32 more")
+
+
+def test_explanations_are_there_as_far_as_there_are_lines():
+    waiting = [a_job(f"job-{number}", "Pending", message=MISSING) for number in range(8)]
+    lines = drawn(waiting, 120, 20)
+    assert len(lines) <= 20
+    assert sum(MISSING in line for line in lines) == 5
+
+
+def test_an_answer_that_does_not_come_once_does_not_end_the_live_table(cluster, monkeypatch):
+    server, drawn_tables = cluster(RUNNING), []
+    monkeypatch.setattr(top, "table", lambda jobs, *_, said, **__: drawn_tables.append((jobs, said)) or "")
+
+    async def pass_on(_seconds):
+        if len(drawn_tables) == 3:
+            raise KeyboardInterrupt
+        server.error = Unreachable(0, "connection refused") if len(drawn_tables) == 1 else None
+
+    monkeypatch.setattr(top.asyncio, "sleep", pass_on)
+    assert main(["top"]) == 0
+    assert [jobs for jobs, _said in drawn_tables] == [[RUNNING]] * 3
+    assert ["refused" in said for _jobs, said in drawn_tables] == [False, True, False]
 
 
 def test_a_level_loss_is_a_level_line():
