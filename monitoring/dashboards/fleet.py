@@ -85,7 +85,7 @@ _NOW = Row(
             queries=(
                 Query(
                     f"sum({_increase('finetune_jobs_finished_total', '7d', DONE)})"
-                    f" / sum({_increase('finetune_jobs_finished_total', '7d', DECIDED)})"
+                    f" / (sum({_increase('finetune_jobs_finished_total', '7d', DECIDED)}) > 0)"
                 ),
             ),
             view=View.STAT,
@@ -246,20 +246,20 @@ _FLOW = Row(
             queries=tuple(
                 Query(
                     f"histogram_quantile({share}, sum by (le) "
-                    f"(increase(finetune_job_queue_wait_seconds_bucket{{{NS}}}[$__range])))",
+                    f"(increase(finetune_job_queue_wait_seconds_bucket{{{NS}}}[$__range]))) >= 0",
                     name,
                 )
                 for share, name in ((0.5, "p50"), (0.95, "p95"))
             ),
         ),
         Panel(
-            title="From running to the first step",
-            about="Import, download, loading the model, measuring it untouched. Of all namespaces.",
+            title="From its place to the first step",
+            about="Scheduling, image, download, loading the model, measuring it untouched. Of all namespaces.",
             unit="s",
             queries=tuple(
                 Query(
                     f"histogram_quantile({share}, "
-                    "sum by (le) (increase(finetune_job_startup_seconds_bucket[$__range])))",
+                    "sum by (le) (increase(finetune_job_startup_seconds_bucket[$__range]))) >= 0",
                     name,
                 )
                 for share, name in ((0.5, "p50"), (0.95, "p95"))
@@ -272,7 +272,7 @@ _FLOW = Row(
             queries=(
                 Query(
                     "histogram_quantile(0.5, sum by (le, method) "
-                    '(increase(finetune_job_duration_seconds_bucket{result="succeeded"}[$__range])))',
+                    '(increase(finetune_job_duration_seconds_bucket{result="succeeded"}[$__range]))) >= 0',
                     "{{method}}",
                 ),
             ),
@@ -350,10 +350,11 @@ _COST = Row(
             colours=OUTCOMES[3:],
         ),
         Panel(
-            title="Devices held and busy",
-            about="Devices that jobs hold, and how many of them work by their utilization (dcgm-exporter).",
+            title="Devices requested, held and busy",
+            about="Devices that jobs ask for, that they hold, and how many of these work (dcgm-exporter).",
             unit="none",
             queries=(
+                Query(f"sum(finetune_gpus_requested{{{NS}}})", "requested"),
                 Query(f"sum(finetune_job_gpus{{{NS}}})", "held"),
                 Query(f"sum(finetune:gpu_util:pod{{{NS}}}) / 100", "busy"),
             ),
@@ -368,6 +369,20 @@ _COST = Row(
             view=View.STACK,
             width=12,
             least=0,
+        ),
+        Panel(
+            title="Top namespaces",
+            about="The ten namespaces whose attempts have used most device hours in the time shown.",
+            unit="h",
+            queries=(
+                Query(
+                    f"topk(10, sum by (namespace) ({_increase('finetune_gpu_seconds_total', '$__range')}) / 3600 > 0)",
+                    "{{namespace}}",
+                ),
+            ),
+            view=View.RANKING,
+            width=24,
+            height=6,
         ),
     ),
 )
@@ -392,7 +407,7 @@ _KUEUE = Row(
             queries=(
                 Query(
                     "histogram_quantile(0.95, sum by (le, cluster_queue) "
-                    "(increase(kueue_admission_wait_time_seconds_bucket[$__range])))",
+                    "(increase(kueue_admission_wait_time_seconds_bucket[$__range]))) >= 0",
                     "{{cluster_queue}}",
                 ),
             ),

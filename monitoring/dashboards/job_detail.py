@@ -229,7 +229,7 @@ _SPEED = Row(
             queries=tuple(
                 Query(
                     f"histogram_quantile({share}, sum by (le) "
-                    f"(rate(finetune_training_step_seconds_bucket{{{RUN}}}[{RATE}])))",
+                    f"(rate(finetune_training_step_seconds_bucket{{{RUN}}}[{RATE}]))) >= 0",
                     name,
                 )
                 for share, name in ((0.5, "p50"), (0.95, "p95"))

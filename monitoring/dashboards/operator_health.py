@@ -23,7 +23,7 @@ RESULTS = (("success", GREEN), ("requeue", BLUE), ("retry", ORANGE), ("error", R
 
 def _quantile(share: float, family: str, by: str = "") -> str:
     labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({share}, sum by ({labels}) (rate({family}_bucket{{{OURS}}}[{RATE}])))"
+    return f"histogram_quantile({share}, sum by ({labels}) (rate({family}_bucket{{{OURS}}}[{RATE}]))) >= 0"
 
 
 _SERVING = Row(
@@ -60,7 +60,7 @@ _SERVING = Row(
             queries=(
                 Query(
                     f'sum(rate(finetune_operator_reconcile_total{{{OURS}, result="error"}}[{RATE}]))'
-                    f" / sum(rate(finetune_operator_reconcile_total{{{OURS}}}[{RATE}]))"
+                    f" / (sum(rate(finetune_operator_reconcile_total{{{OURS}}}[{RATE}])) > 0)"
                 ),
             ),
             view=View.STAT,
@@ -76,7 +76,7 @@ _SERVING = Row(
             queries=(
                 Query(
                     f"histogram_quantile(0.99, sum by (le) "
-                    f"(increase(finetune_job_first_status_seconds_bucket{{{OURS}}}[$__range])))"
+                    f"(increase(finetune_job_first_status_seconds_bucket{{{OURS}}}[$__range]))) >= 0"
                 ),
             ),
             view=View.STAT,

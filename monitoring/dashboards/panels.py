@@ -181,6 +181,13 @@ def _link(title: str, uid: str) -> build.DashboardLink:
     )
 
 
+def _link_to_job() -> build.DashboardLink:
+    """Return the way from a line of a table to its job, at the same time and from the same data source."""
+    chosen = "var-datasource=${datasource}&var-namespace=${__data.fields.namespace}"
+    job = "var-finetunejob=${__data.fields.finetunejob}&${__url_time_range}"
+    return build.DashboardLink("Job detail").url(f"/d/finetune-job?{chosen}&{job}")
+
+
 def _placed(dashboard: Dashboard) -> Iterator[typing.Any]:
     """Yield rows and panels with their places, left to right and top to bottom."""
     number, top = 1, 0
@@ -292,7 +299,9 @@ def _table(panel: Panel) -> table.Panel:
     hidden = dict.fromkeys(
         ("Time", "__name__", "job", "instance", "endpoint", "service", "container", *panel.hide), True
     )
-    built = table.Panel().show_header(True)
+    built = (
+        table.Panel().show_header(True).data_links([_link_to_job()] if "finetunejob" in panel.queries[0].expr else [])
+    )
     built.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     organized = {"excludeByName": hidden, "renameByName": named, "indexByName": {"namespace": 0, "finetunejob": 1}}
     return built.with_transformation(model.DataTransformerConfig(id_val="organize", options=organized))

@@ -321,6 +321,7 @@ def _view(name: str, spell: Spell, second: float) -> JobView:
         attempt=attempts[-1].number if attempts else None,
         ended=_ended(attempts),
         gpus=1 if held else 0,
+        wanted=0 if ended or spell.phase is Phase.SUSPENDED else 1,
         used=_used(attempts) if attempts else None,
         holds_since=timestamps.parse(attempts[-1].start_time) if held and attempts else None,
         checkpoint=START + second - (step % 40) * 2 if step >= 40 and name != "frozen" else None,

@@ -176,6 +176,17 @@ def test_queries_about_jobs_are_for_the_chosen_namespace(asked: Asked):
     assert chosen or all(selector.name.startswith(of_all) for selector in found)
 
 
+def test_tables_of_jobs_lead_to_each_job():
+    tables = [panel for panel in panels(ALL["finetune-fleet"]) if panel["type"] == "table"]
+    assert len(tables) >= 6
+    for panel in tables:
+        (link,) = panel["fieldConfig"]["defaults"]["links"]
+        assert link["url"].startswith("/d/finetune-job?")
+        fields = dict(re.findall(r"var-(\w+)=\$\{__data\.fields\.(\w+)\}", link["url"]))
+        assert fields == {"namespace": "namespace", "finetunejob": "finetunejob"}
+        assert set(fields) <= {variable["name"] for variable in ALL["finetune-job"]["templating"]["list"]}
+
+
 @each
 def test_what_happened_is_marked(uid):
     marks = ALL[uid]["annotations"]["list"]

@@ -18,6 +18,9 @@ from finetune_operator.telemetry.jobs import ConditionView, EndView, JobView, Po
 HOLDING = frozenset({Phase.STARTING, Phase.RUNNING, Phase.SUSPENDING, Phase.STOPPING})
 """Phases in which a job's pods hold devices."""
 
+RESTING = frozenset({Phase.SUSPENDED, Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED})
+"""Phases in which a job asks for no devices."""
+
 Row = tuple[JobKey, Body, tuple[Body, ...], Progress | None]
 """What the store holds of a job: itself, its pods, its trainer's last word. None of it is changed."""
 
@@ -69,6 +72,7 @@ def views(rows: Iterable[Row]) -> Iterator[JobView]:
             attempt=status["attempts"][-1]["number"] if status.get("attempts") else None,
             ended=_ended(status),
             gpus=plan.get("devices", 0) if phase in HOLDING else 0,
+            wanted=0 if phase in RESTING else plan.get("devices", 0),
             used=_used(status, plan.get("devices", 0)),
             holds_since=_holds_since(status) if phase in HOLDING else None,
             checkpoint=_checkpoint(said, status),

@@ -89,6 +89,12 @@ GPU_SECONDS = Metric(
     "on) or wasted. gpu_type cpu counts pods.",
     (NAMESPACE, GPU_TYPE, Label("outcome", words.OUTCOMES)),
 )
+GPUS_REQUESTED = Metric(
+    "finetune_gpus_requested",
+    Kind.GAUGE,
+    "Devices that jobs ask for by their plan, whether they hold them or wait; neither ended nor suspended ones.",
+    (NAMESPACE, GPU_TYPE),
+)
 GPU_PRICE = Metric(
     "finetune_gpu_price_dollars_per_hour",
     Kind.GAUGE,
@@ -115,5 +121,5 @@ COUNTED = (
 )
 """Counted when a status is written."""
 
-SCRAPED_FLEET = (JOBS, GPU_PRICE, JOBS_DROPPED, NAMESPACES_DROPPED)
+SCRAPED_FLEET = (JOBS, GPUS_REQUESTED, GPU_PRICE, JOBS_DROPPED, NAMESPACES_DROPPED)
 """Computed at the scrape."""

@@ -79,6 +79,9 @@ class JobView:
     attempt: int | None = None
     ended: EndView | None = None
     gpus: int | None = None
+    wanted: int = 0
+    """Devices that it asks for, whether it holds them or waits."""
+
     used: float | None = None
     """Device-seconds of the attempts that are over."""
 
@@ -114,6 +117,7 @@ class JobsCollector(Collector):
         own = {name for name, _count in namespaces.most_common(MAX_NAMESPACES)}
         yield self._fleet(views, own)
         yield _single(fleet_metrics.NAMESPACES_DROPPED, len(namespaces) - len(own))
+        yield _requested(views, own)
         now = self._clock()
         recent = _recent(views, now)
         shown = _with_few_workers(recent[: self._max_jobs])
@@ -151,6 +155,17 @@ class JobsCollector(Collector):
             for phase in words.PHASES:
                 family.add_metric((namespace, phase, method), found[namespace, phase, method])
         return family
+
+
+def _requested(views: Iterable[JobView], own: set[str]) -> GaugeMetricFamily:
+    wanted: Counter[tuple[str, str]] = Counter()
+    for view in views:
+        namespace = view.namespace if view.namespace in own else ELSEWHERE
+        wanted[namespace, words.one_of(words.ACCELERATORS, view.gpu_type)] += view.wanted
+    family = _family(fleet_metrics.GPUS_REQUESTED)
+    for labels, devices in wanted.items():
+        family.add_metric(labels, devices)
+    return family
 
 
 def _with_few_workers(views: list[JobView]) -> list[JobView]:

@@ -85,10 +85,17 @@ def test_all_pods_of_the_newest_attempt_are_seen_so_that_gpus_of_every_node_can_
     assert [(pod.name, pod.rank) for pod in only(store).pods] == [("a", 0), ("b", 1), ("c", 2)]
 
 
+@pytest.mark.parametrize(("phase", "wanted"), [("Queued", 2), ("Running", 2), ("Suspended", 0), ("Failed", 0)])
+def test_devices_are_asked_for_by_jobs_that_wait_too(store, phase, wanted):
+    store.keep_job(a_body(phase=phase))
+    assert only(store).wanted == wanted
+
+
 def test_the_device_time_of_all_attempts_is_known_while_the_last_one_goes_on(store):
     over = {"number": 1, "startTime": CREATED, "endTime": STARTED, "reason": "Preempted"}
     store.keep_job(a_body(attempts=[over, {"number": 2, "startTime": SAID}]))
     view = only(store)
+    assert view.wanted == 2
     assert (view.used, view.holds_since) == (120.0, BEGAN + 120)
     store.keep_job(a_body(phase="Restarting", attempts=[over]))
     assert (only(store).used, only(store).holds_since) == (120.0, None)

@@ -113,6 +113,11 @@ def test_the_end_of_an_attempt_is_shown_with_its_reason():
     assert f'{ended}"Unknown"}} 7.0' in scrape(dataclasses.replace(VIEW, ended=EndView("Whim", 7.0)))
 
 
+def test_devices_that_are_asked_for_are_added_up():
+    text = scrape(dataclasses.replace(VIEW, wanted=2), dataclasses.replace(VIEW, name="b", wanted=3))
+    assert 'finetune_gpus_requested{gpu_type="cpu",namespace="team"} 5.0' in text
+
+
 def test_device_time_grows_while_a_job_holds_devices():
     held = dataclasses.replace(VIEW, gpus=2, used=100.0, holds_since=NOW - 30)
     shown = 'finetune_job_device_seconds{finetunejob="reviews",namespace="team"}'
