@@ -173,11 +173,16 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(a_small_run, car
     assert checkpoints(run) == ["checkpoint-4", "checkpoint-6"]
 
 
-def test_when_no_checkpoint_is_whole_the_user_decides(a_small_run, carry_out, monkeypatch):
+def cut_the_manifest(run, name):
+    os.truncate(Path(run.checkpoints.directory) / name / "manifest.json", 100)
+
+
+@pytest.mark.parametrize("harm", [damage, cut_the_manifest])
+def test_when_no_checkpoint_is_whole_the_user_decides(a_small_run, carry_out, monkeypatch, harm):
     run = a_small_run(task="chat", training__max_steps=6)
     with stopping_at(2, monkeypatch):
         carry_out(run)
-    damage(run, "checkpoint-2")
+    harm(run, "checkpoint-2")
     code, report = carry_out(run)
     assert (code, report.reason) == (ExitCode.CHECKPOINT_CORRUPT, FailureReason.CHECKPOINT_CORRUPT)
     assert "to begin again" in report.message

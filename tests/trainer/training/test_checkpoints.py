@@ -65,12 +65,37 @@ def test_a_damaged_one_is_passed_over_and_told(tmp_path, damage, want):
     assert search.damaged == (f"checkpoint-20 is damaged ({want})",)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"step": 1}'])
-def test_a_folder_without_a_readable_manifest_is_none(tmp_path, content):
+UNREADABLE = {"empty": "", "cut": '{"job_uid": "uid', "no object": "[]", "half": '{"step": 1}'}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+def test_one_whose_manifest_cannot_be_read_is_passed_over_and_told(tmp_path, content):
     store = a_store(tmp_path)
     save(store, 10, 20)
     (store.directory / "checkpoint-20" / MANIFEST).write_text(content)
-    assert store.newest().found.step == 10
+    search = store.newest()
+    assert search.found.step == 10
+    assert search.damaged == ("checkpoint-20 is damaged (its manifest.json cannot be read)",)
+
+
+def test_where_no_manifest_can_be_read_all_are_told_newest_first(tmp_path):
+    store = a_store(tmp_path)
+    save(store, 9, 20)
+    for step in (9, 20):
+        (store.directory / f"checkpoint-{step}" / MANIFEST).write_text("{")
+    search = store.newest()
+    assert search.found is None
+    assert [each.split()[0] for each in search.damaged] == ["checkpoint-20", "checkpoint-9"]
+
+
+def test_one_that_may_be_another_jobs_stays_and_is_not_told_once_there_is_a_newer_one(tmp_path):
+    store = a_store(tmp_path, keep=1)
+    save(store, 10)
+    (store.directory / "checkpoint-10" / MANIFEST).unlink()
+    (store.directory / "checkpoint-best").mkdir()
+    save(store, 20, 30)
+    assert store.newest().damaged == ()
+    assert there(store) == [".staging", "checkpoint-10", "checkpoint-30", "checkpoint-best"]
 
 
 def test_a_damaged_one_is_replaced_when_its_step_comes_again(tmp_path):

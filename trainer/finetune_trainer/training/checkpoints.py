@@ -88,7 +88,10 @@ class CheckpointStore:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def newest(self) -> Search:
-        """Find the newest checkpoint of this job whose files are all as they were written."""
+        """Find the newest checkpoint of this job whose files are all as they were written.
+
+        One without a readable manifest may be another job's, so it is told of and never removed.
+        """
         damaged = []
         for path, manifest in self._own():
             if manifest.fingerprint != self._fingerprint:
@@ -96,8 +99,9 @@ class CheckpointStore:
             if problem := _damage(path, manifest):
                 damaged.append(f"{path.name} is damaged ({problem})")
             else:
-                return Search(found=Checkpoint(path=path, manifest=manifest), damaged=tuple(damaged))
-        return Search(found=None, damaged=tuple(damaged))
+                found = Checkpoint(path=path, manifest=manifest)
+                return Search(found=found, damaged=(*self._unreadable(after=found.step), *damaged))
+        return Search(found=None, damaged=(*self._unreadable(after=-1), *damaged))
 
     def commit(self, step: int, facts: dict[str, Any]) -> Checkpoint:
         """Turn what the training library wrote for `step` into a checkpoint, then let old ones go.
@@ -147,6 +151,16 @@ class CheckpointStore:
                 found.append((path, manifest))
         return sorted(found, key=lambda each: each[1].step, reverse=True)
 
+    def _unreadable(self, *, after: int) -> list[str]:
+        """Tell of checkpoints of later steps whose manifest cannot be read, newest first."""
+        steps = {path.name: _step(path) for path in self.directory.glob("checkpoint-*")}
+        later = sorted((step, name) for name, step in steps.items() if step > after)
+        return [
+            f"{name} is damaged (its {MANIFEST} cannot be read)"
+            for _, name in reversed(later)
+            if _read_manifest(self.directory / name / MANIFEST) is None
+        ]
+
     def _prune(self, newest: Path) -> None:
         """Keep the newest ones of this plan, the just written one for sure; the others cannot be continued from."""
         alike = [each for each in self._own() if each[1].fingerprint == self._fingerprint]
@@ -186,6 +200,12 @@ def _read_manifest(file: Path) -> Manifest | None:
         return Manifest(files=files, **raw)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _step(path: Path) -> int:
+    """Read the step off a folder's name; -1 where it is no checkpoint's."""
+    number = path.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 def _damage(path: Path, manifest: Manifest) -> str | None:
