@@ -91,7 +91,7 @@ def warnings(found: Fit, time: Duration) -> tuple[str, ...]:
 def _unserved(question: Question) -> Iterator[str]:
     """Say which goals method and sharding do not serve, by the table, and what does."""
     spec = question.spec
-    for goal in methods.unserved_goals(spec, question.method):
+    for goal in methods.unserved_goals(spec, question.method, question.sharding):
         instead = methods.against(goal, methods.TECHNIQUES.get(question.method))
         yield f"goal {goal.value} is not served by {question.method.value}; {instead}"
     if spec.distribution.strategy is Strategy.DEEPSPEED:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.technique import Goal, Method, QuantizationType
 from finetune_operator.planning.catalog import Technique, scenarios_of_goal, serves_goal
+from finetune_operator.planning.memory.workload import Sharding
 
 ASKED = "asked for"
 
@@ -57,8 +59,8 @@ TECHNIQUES = {
 """The table's column for a method; full fine-tuning is served by DeepSpeed and ZeRO and has none of its own."""
 
 
-SERVED_BY_ALL = frozenset({Goal.AGGREGATE_GPU_MEMORY, Goal.QUALITY})
-"""Goals that the sharding and the order of methods serve, not a column of the table."""
+POOLING = frozenset({Strategy.DEEPSPEED, Strategy.FSDP})
+"""Strategies that serve aggregate-gpu-memory, whatever the method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +81,15 @@ def candidates(spec: FineTuneJobSpec) -> tuple[Candidate, ...]:
     found = tuple(
         Candidate(method, reason)
         for method, reason in order.items()
-        if allowed(spec, method) and all(_serves(method, goal) for goal in rest)
+        if allowed(spec, method) and all(_serves(method, goal, pooled=True) for goal in rest)
     )
     return found or tuple(Candidate(method, reason) for method, reason in order.items() if allowed(spec, method))
 
 
-def unserved_goals(spec: FineTuneJobSpec, method: Method) -> tuple[Goal, ...]:
-    """Return the goals that a chosen method does not serve, by the table."""
-    return tuple(goal for goal in spec.technique.goals if not _serves(method, goal))
+def unserved_goals(spec: FineTuneJobSpec, method: Method, sharding: Sharding) -> tuple[Goal, ...]:
+    """Return the goals that a chosen method and the sharding under it do not serve, by the table."""
+    pooled = sharding.strategy in POOLING
+    return tuple(goal for goal in spec.technique.goals if not _serves(method, goal, pooled=pooled))
 
 
 def against(goal: Goal, column: Technique | None) -> str:
@@ -112,8 +115,9 @@ def allowed(spec: FineTuneJobSpec, method: Method) -> bool:
     return technique.lora is None or method not in {Method.FULL, Method.PEFT}
 
 
-def _serves(method: Method, goal: Goal) -> bool:
-    column = TECHNIQUES.get(method)
-    if goal in SERVED_BY_ALL:
+def _serves(method: Method, goal: Goal, *, pooled: bool) -> bool:
+    """Return whether the table says yes. Full fine-tuning has no column; quality is a matter of the methods' order."""
+    if goal is Goal.QUALITY or (goal is Goal.AGGREGATE_GPU_MEMORY and pooled):
         return True
+    column = TECHNIQUES.get(method)
     return column is not None and serves_goal(column, goal)

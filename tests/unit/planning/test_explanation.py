@@ -2,6 +2,7 @@
 
 import pytest
 from builders import a_job
+from finetune_operator.planning import catalog
 from finetune_operator.planning.plan import Plan, plan
 from finetune_operator.planning.profiles import Profiles
 
@@ -80,26 +81,6 @@ WARNINGS = {
     "a device of which nobody published times": ({"accelerator": "nvidia-l4"}, "a wide range"),
     "unknown time": ({"tokens": {"median": 1, "p95": 2, "max": 3}}, "time and cost are unknown"),
     "a very long run": ({"accelerator": "cpu", "technique": {"method": "qlora"}}, "days"),
-    "a goal that is not served": (
-        {"technique": {"method": "auto", "goals": ["reduce-memory", "reduce-cost"], "quantization": {"type": "none"}}},
-        "goal reduce-cost is not served by dora; take lora, qlora, deepspeed or zero: cost falls with",
-    ),
-    "a goal that sharding adds nothing to": (
-        {
-            "technique": {"method": "auto", "goals": ["fewer-parameters"]},
-            "distribution": {"strategy": "deepspeed", "zeroStage": 2},
-            "hardware": {"nodes": 2},
-        },
-        "goal fewer-parameters is not served by zero; take qlora, peft or dora: fewest weights learn",
-    ),
-    "a goal that the engine alone adds nothing to": (
-        {
-            "technique": {"method": "auto", "goals": ["fewer-parameters"]},
-            "distribution": {"strategy": "deepspeed", "zeroStage": 0},
-            "hardware": {"nodes": 2},
-        },
-        "goal fewer-parameters is not served by deepspeed; take qlora, peft or dora",
-    ),
     "longer than the model was trained for": (
         {"model": "llama-2-7b", "training": {"sequenceLength": 8192}},
         "8192 tokens are more than the 4096",
@@ -113,10 +94,70 @@ def test_what_a_person_should_know_is_a_warning(fields, words):
     assert any(words in warning for warning in planned(**fields).warnings)
 
 
-def test_a_goal_that_method_and_sharding_serve_is_no_reason_to_warn():
-    goal = {"method": "auto", "goals": ["reduce-memory"]}
-    shared = {"distribution": {"strategy": "deepspeed", "zeroStage": 0}, "hardware": {"nodes": 2}}
-    assert not [one for one in planned(technique=goal, **shared).warnings if one.startswith("goal ")]
+PLAIN = {"quantization": {"type": "none"}}
+TWO = {"hardware": {"devicesPerNode": 2}}
+COPIES = TWO | {"distribution": {"strategy": "ddp"}}
+
+
+def towards(*goals, **technique):
+    return {"technique": {"method": "auto", "goals": list(goals), **technique}}
+
+
+def engine(stage):
+    return TWO | {"distribution": {"strategy": "deepspeed", "zeroStage": stage}}
+
+
+CHEAPER = "lora, qlora, deepspeed or zero"
+SMALLER = "qlora, deepspeed, zero or dora"
+FEWER = "qlora, peft or dora"
+POOLED = "deepspeed, zero or dora"
+
+SAYS_NO = {
+    ("reduce-cost", "peft"): (towards("fewer-parameters", "reduce-memory", "reduce-cost", **PLAIN), CHEAPER),
+    ("reduce-cost", "dora"): (towards("reduce-memory", "reduce-cost", **PLAIN), CHEAPER),
+    ("reduce-memory", "lora"): (towards("reduce-cost", "reduce-memory", **PLAIN), SMALLER),
+    ("reduce-memory", "peft"): (towards("fewer-parameters", "reduce-memory", "reduce-cost", **PLAIN), SMALLER),
+    ("fewer-parameters", "lora"): (towards("reduce-cost", "fewer-parameters", **PLAIN), FEWER),
+    ("fewer-parameters", "deepspeed"): (towards("fewer-parameters") | engine(0), FEWER),
+    ("fewer-parameters", "zero"): (towards("fewer-parameters") | engine(2), FEWER),
+    ("aggregate-gpu-memory", "lora"): (towards("reduce-cost", "aggregate-gpu-memory") | COPIES, POOLED),
+    ("aggregate-gpu-memory", "qlora"): (towards("reduce-memory", "aggregate-gpu-memory") | COPIES, POOLED),
+    ("aggregate-gpu-memory", "peft"): (towards("fewer-parameters", "aggregate-gpu-memory") | COPIES, POOLED),
+}
+"""Every cell of the table that says no: a job whose plan comes to it all the same, and what it is to take instead."""
+
+
+@pytest.mark.parametrize(("cell", "case"), SAYS_NO.items(), ids=["-".join(cell) for cell in SAYS_NO])
+def test_where_the_table_says_no_the_plan_names_what_to_take_instead(cell, case):
+    (goal, technique), (fields, instead) = cell, case
+    answer = planned(**fields)
+    assert technique in {answer.method.value, "zero" if answer.sharding.stage else answer.sharding.strategy.value}
+    assert any(
+        one.startswith(f"goal {goal} is not served by {technique}; take {instead}: ") for one in answer.warnings
+    ), answer.warnings
+
+
+def test_every_cell_that_says_no_has_its_job():
+    assert SAYS_NO.keys() == {(cell.scenario, cell.technique.value) for cell in catalog.table() if not cell.serves}
+
+
+SERVED = {
+    "by method and engine": towards("reduce-memory") | engine(0),
+    "by sharding, whatever the method": towards("reduce-cost", "aggregate-gpu-memory") | TWO,
+    "by sharding of all weights": towards("aggregate-gpu-memory", "quality") | TWO,
+    "by FSDP": towards("aggregate-gpu-memory") | TWO | {"distribution": {"strategy": "fsdp"}},
+    "by dora, as the table says": towards("reduce-memory", "aggregate-gpu-memory", **PLAIN) | COPIES,
+}
+
+
+@pytest.mark.parametrize("fields", SERVED.values(), ids=SERVED)
+def test_a_goal_that_is_served_is_no_reason_to_warn(fields):
+    assert not [one for one in planned(**fields).warnings if one.startswith("goal ")]
+
+
+def test_all_weights_in_copies_pool_no_memory():
+    (warning,) = [one for one in planned(**towards("aggregate-gpu-memory") | COPIES).warnings if "goal" in one]
+    assert warning.startswith(f"goal aggregate-gpu-memory is not served by full; take {POOLED}: ")
 
 
 def test_a_plain_job_has_no_warnings():

@@ -2,8 +2,10 @@
 
 import pytest
 from builders import a_job
+from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.technique import Goal
 from finetune_operator.planning import catalog
+from finetune_operator.planning.memory.workload import ALONE, Sharding
 from finetune_operator.planning.methods import TECHNIQUES, against, allowed, candidates, unserved_goals
 
 AUTO = {"method": "auto"}
@@ -49,9 +51,15 @@ def test_every_candidate_says_what_speaks_for_it(goal):
 
 def test_a_goal_that_a_method_does_not_serve_is_named():
     job = a_job(technique=AUTO | {"goals": ["quality", "reduce-memory"]})
-    assert unserved_goals(job, "lora") == (Goal.REDUCE_MEMORY,)
-    assert unserved_goals(job, "full") == (Goal.REDUCE_MEMORY,)
-    assert unserved_goals(job, "qlora") == ()
+    assert unserved_goals(job, "lora", ALONE) == (Goal.REDUCE_MEMORY,)
+    assert unserved_goals(job, "full", ALONE) == (Goal.REDUCE_MEMORY,)
+    assert unserved_goals(job, "qlora", ALONE) == ()
+
+
+def test_memory_of_all_devices_is_pooled_by_sharding_alone():
+    job = a_job(technique=AUTO | {"goals": ["aggregate-gpu-memory"]})
+    served = {strategy: unserved_goals(job, "lora", Sharding(strategy=strategy, devices=2)) for strategy in Strategy}
+    assert {strategy for strategy, goals in served.items() if not goals} == {Strategy.DEEPSPEED, Strategy.FSDP}
 
 
 def test_quantization_none_bars_methods_that_quantize():
@@ -71,16 +79,6 @@ def test_where_the_table_says_no_auto_begins_with_something_else(goal, technique
     first = candidates(a_job(technique=AUTO | {"goals": [goal.value]}))[0].method
     assert TECHNIQUES.get(first) is not technique
     assert TECHNIQUES.get(first) in catalog.scenarios_of_goal(goal)[0].serves or first == "full"
-
-
-@pytest.mark.parametrize(("goal", "technique"), NO)
-def test_where_the_table_says_no_what_does_serve_is_named_with_the_reason(goal, technique):
-    (row,) = catalog.scenarios_of_goal(goal)
-    words = against(goal, technique)
-    *names, last = row.serves
-    assert words.startswith(f"take {', '.join(names)} or {last}: ")
-    assert technique not in row.serves
-    assert " ".join(row.because.split()) in words
 
 
 YES = [(goal, technique) for goal in Goal for technique in catalog.Technique if catalog.serves_goal(technique, goal)]
