@@ -76,6 +76,11 @@ def _hardware(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> It
         yield "spec.distribution.offload: on a cpu everything lies in the node's memory already; remove offload"
     elif machine.is_cpu and spec.distribution.strategy is Strategy.FSDP:
         yield "spec.distribution.strategy: fsdp needs GPUs; on a cpu set ddp, or deepspeed with zeroStage: 3"
+    elif spec.distribution.strategy is Strategy.FSDP and not _counts(spec, machine):
+        yield (
+            "spec.distribution.strategy: fsdp divides a model among devices, and this is one; set auto, deepspeed with "
+            "offload where the model is too large, or devicesPerNode: 2"
+        )
     elif spec.distribution.strategy is Strategy.NONE and machine.device_counts[0] * machine.node_counts[0] > 1:
         yield "spec.distribution.strategy: none uses one device; set auto, or devicesPerNode: 1 and nodes: 1"
 
@@ -203,13 +208,20 @@ def _batch(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> Itera
             f"spec.training.microBatchSize: {training.micro_batch_size} does not divide batchSize "
             f"{training.batch_size}; take one of its divisors"
         )
-    counts = [devices * nodes for devices in machine.device_counts for nodes in machine.node_counts]
+    counts = _counts(spec, machine)
     if counts and all(training.batch_size % ((training.micro_batch_size or 1) * count) for count in counts):
         yield (
             f"spec.training.batchSize: {training.batch_size} rows a step cannot be divided among {counts[0]} devices"
             + (f" in parts of {training.micro_batch_size}" if training.micro_batch_size else "")
             + "; make it a multiple"
         )
+
+
+def _counts(spec: FineTuneJobSpec, machine: Machine) -> list[int]:
+    """Return the numbers of devices that could share the job."""
+    least = 2 if spec.distribution.strategy is Strategy.FSDP else 1
+    counts = [devices * nodes for devices in machine.device_counts for nodes in machine.node_counts]
+    return [count for count in counts if count >= least]
 
 
 def _unknown_model(spec: FineTuneJobSpec) -> Refusal:

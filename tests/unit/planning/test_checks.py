@@ -26,6 +26,20 @@ CONTRADICTIONS = {
         Reason.UNSUPPORTED,
         "set ddp, or deepspeed",
     ),
+    "sharding by PyTorch on one device": (
+        {"distribution": {"strategy": "fsdp"}, "hardware": {"accelerator": "nvidia-l4", "devicesPerNode": 1}},
+        Reason.UNSUPPORTED,
+        "fsdp divides a model among devices, and this is one; set auto, deepspeed with offload",
+    ),
+    "one row for all devices of PyTorch's sharding": (
+        {
+            "distribution": {"strategy": "fsdp"},
+            "hardware": {"accelerator": "nvidia-l4"},
+            "training": {"batchSize": 1},
+        },
+        Reason.INVALID_SPEC,
+        "1 rows a step cannot be divided among 2 devices",
+    ),
     "DeepSpeed in bf16 on a cpu": (
         {"distribution": {"strategy": "deepspeed"}, "training": {"precision": "bf16"}},
         Reason.INVALID_SPEC,

@@ -56,7 +56,7 @@ def _for_devices(devices: int, distribution: Distribution, offload: Offload, *, 
         yield ALONE
     if strategy is Strategy.DDP:
         yield Sharding(strategy=Strategy.DDP, devices=devices)
-    if strategy is Strategy.FSDP:
+    if strategy is Strategy.FSDP and devices > 1:
         yield _sharding(Strategy.FSDP, PARAMETERS_STAGE, devices, offload)
     if strategy is Strategy.DEEPSPEED or (strategy is Strategy.AUTO and (devices > 1 or not nothing)):
         for stage in _stages(distribution, offload):

@@ -33,7 +33,7 @@ DISTRIBUTIONS = {
     "none is one device": ({"strategy": "none"}, [(1, 1, "none", 0, 0)]),
     "copies": ({"strategy": "ddp"}, [(1, 1, "ddp", 0, 0), (2, 2, "ddp", 0, 0)]),
     "a stage": ({"strategy": "deepspeed", "zeroStage": 1}, [(1, 1, "deepspeed", 1, 0), (2, 2, "deepspeed", 1, 0)]),
-    "fsdp": ({"strategy": "fsdp"}, [(1, 1, "fsdp", 3, 0), (2, 2, "fsdp", 3, 0)]),
+    "fsdp": ({"strategy": "fsdp"}, [(2, 2, "fsdp", 3, 0), (4, 4, "fsdp", 3, 0)]),
     "offloading asked for": (
         {"strategy": "deepspeed", "offload": {"optimizer": "cpu", "parameters": "cpu"}},
         [(1, 1, "deepspeed", 3, 2), (2, 2, "deepspeed", 3, 2)],
