@@ -59,6 +59,10 @@ def trainer_run(attempt: Attempt) -> contract.TrainerRun:
         ),
         distribution=_distribution(attempt.plan),
         cache_directory=f"{work}/cache",
+        choices=tuple(
+            contract.Choice(name=choice.name, value=choice.value, reason=choice.reason)
+            for choice in attempt.plan.choices
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from finetune_trainer.contract import (
+    Choice,
     DistributionSettings,
     ExitCode,
     ExitReport,
@@ -30,8 +31,8 @@ def _keep_the_signal_handler():
 def attempt(tmp_path, a_run):
     """Carry out a recipe and give exit code and report."""
 
-    def carry(recipe):
-        run = a_run()
+    def carry(recipe, **changes):
+        run = replace(a_run(), **changes)
         file = tmp_path / "run.json"
         file.write_text(to_json(run))
         code = carry_out(file, recipe)
@@ -79,6 +80,14 @@ def seated(tmp_path, a_run, monkeypatch, capsys):
         return "".join(told)
 
     return carry
+
+
+CHOSEN = Choice(name="training.learningRate", value="0.01", reason="ia3 trains few parameters")
+
+
+def test_the_log_begins_with_what_was_chosen_and_why(attempt, capsys):
+    attempt(lambda attempt: None, choices=(CHOSEN,))
+    assert capsys.readouterr().out.splitlines()[1] == "  training.learningRate 0.01: ia3 trains few parameters"
 
 
 def failing(error):

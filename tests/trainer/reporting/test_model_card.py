@@ -1,5 +1,7 @@
+from dataclasses import replace
+
 import yaml
-from finetune_trainer.contract import DatasetFacts, ExitReport, Outcome
+from finetune_trainer.contract import Choice, DatasetFacts, ExitReport, Outcome
 from finetune_trainer.reporting.model_card import Facts, model_card
 
 REPORT = ExitReport(
@@ -38,6 +40,13 @@ def test_it_names_base_method_and_the_metrics_before_and_after(a_run):
     assert "| loss | - | 0.45 | - |" in card
     assert "| rows | 900 learnt, 100 held out |" in card
     assert "![Loss by step](loss.png)" in card
+
+
+def test_it_shows_what_was_planned_and_why_where_a_plan_was_made(a_run):
+    run = replace(a_run(), choices=(Choice(name="training.learningRate", value="0.01", reason="ia3 trains few"),))
+    assert "## Plan\n" in model_card(run, REPORT, CLASSIFIER)
+    assert "| `training.learningRate` | 0.01 | ia3 trains few |" in model_card(run, REPORT, CLASSIFIER)
+    assert "## Plan" not in model_card(a_run(), REPORT, CLASSIFIER)
 
 
 def test_a_whole_model_is_the_transformers_librarys(a_run):

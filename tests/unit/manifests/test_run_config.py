@@ -1,5 +1,7 @@
 """The run that a pod reads. Not here: that it is read back as it was written (`test_build.py`)."""
 
+import json
+
 import pytest
 from builders import KEY, a_job
 from finetune_operator.api import keys
@@ -42,10 +44,22 @@ def test_the_longest_job_that_the_api_takes_fits_into_an_annotation():
     assert longest(schema) < SHARE < ANNOTATIONS_LIMIT
 
 
-def test_the_run_of_an_ordinary_job_is_short():
+def test_the_run_of_an_ordinary_job_is_short_and_so_are_the_reasons_in_it():
     spec, profiles = a_job(), Profiles()
-    written = pod_annotations(Attempt(KEY, spec, plan(spec, profiles), profiles, 1))
-    assert len(written[keys.ANNOTATION_RUN].encode()) < 2048
+    written = json.loads(pod_annotations(Attempt(KEY, spec, plan(spec, profiles), profiles, 1))[keys.ANNOTATION_RUN])
+    reasons = written.pop("choices")
+    assert len(json.dumps(written, separators=(",", ":"))) < 2048
+    assert len(json.dumps(reasons, separators=(",", ":"))) < 2048
+
+
+def test_the_trainer_is_told_what_was_chosen_and_why():
+    spec, profiles = a_job(), Profiles()
+    planned = plan(spec, profiles)
+    told = trainer_run(Attempt(KEY, spec, planned, profiles, 1)).choices
+    assert [(each.name, each.value, each.reason) for each in told] == [
+        (each.name, each.value, each.reason) for each in planned.choices
+    ]
+    assert "training.learningRate" in {each.name for each in told}
 
 
 SHARINGS = {

@@ -26,6 +26,7 @@ from finetune_trainer.contract.metrics import (
 from finetune_trainer.contract.run import (
     SCHEMA_VERSION,
     CheckpointSettings,
+    Choice,
     DatasetSource,
     DistributionSettings,
     EarlyStopping,
@@ -73,6 +74,7 @@ __all__ = [
     "TRAINER_METRICS",
     "Artifact",
     "CheckpointSettings",
+    "Choice",
     "ContractError",
     "DatasetFacts",
     "DatasetSource",

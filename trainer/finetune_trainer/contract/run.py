@@ -248,6 +248,15 @@ class ReportingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the plan chose, and why: `name` is the spec's word for it. Told to people, and nothing is decided by it."""
+
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerRun:
     """Everything one attempt needs to know."""
 
@@ -265,3 +274,5 @@ class TrainerRun:
     distribution: DistributionSettings = DistributionSettings()
     cache_directory: str | None = None
     """Folder on the job's volume for what is fetched or computed once and found again by the next attempt."""
+    choices: tuple[Choice, ...] = ()
+    """The plan in words, for the log, the report and the model card; none where a person wrote the run."""

@@ -71,6 +71,8 @@ def carry_out(run_file: Path, recipe: Callable[[Attempt], None]) -> ExitCode:
     attempt = Attempt(run=run, journal=Journal(run.job, metrics.entered), metrics=metrics, stop=stop, world=world)
     stop.leave_with(lambda: _leave_others(attempt))
     print(f"{run.job.namespace}/{run.job.name}, attempt {run.job.attempt}: {run.technique.method} of {run.model.name}")
+    if world.is_first:
+        print("".join(f"  {each.name} {each.value}: {each.reason}\n" for each in run.choices), end="")
     if world.seat.local_rank == 0 and (port := serve(attempt.journal, attempt.metrics, run.reporting.port)):
         print(f"progress on port {port}")
     return _guarded(attempt, recipe)

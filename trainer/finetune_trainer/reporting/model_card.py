@@ -6,7 +6,7 @@ Not here: putting it beside the artifacts (`../export/`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,7 @@ def model_card(run: TrainerRun, report: ExitReport, facts: Facts) -> str:
         f"## Held-out rows\n\n{_measures(report)}",
         "![Loss by step](loss.png)",
         f"## Training\n\n{_table(('setting', 'value'), _settings(run, report, facts))}",
+        *_plan(run),
         f"## Use\n\n{chr(10).join(_use(run, facts))}".rstrip(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -83,6 +84,13 @@ def _header(run: TrainerRun, report: ExitReport, facts: Facts) -> dict[str, Any]
         results = [{"task": {"type": pipeline}, "dataset": dataset, "metrics": metrics}]
         header["model-index"] = [{"name": run.job.name, "results": results}]
     return header
+
+
+def _plan(run: TrainerRun) -> Iterator[str]:
+    """Show what was planned and why, unless a person wrote the run."""
+    if run.choices:
+        rows = [(f"`{each.name}`", each.value, each.reason) for each in run.choices]
+        yield f"## Plan\n\n{_table(('choice', 'value', 'why'), rows)}"
 
 
 def _kind(facts: Facts) -> str:
@@ -188,7 +196,7 @@ def _distance(run: TrainerRun, name: str, largest: float | None) -> str:
     return told + ("with the adapter beside it." if name == "merged" else "in torch.")
 
 
-def _table(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+def _table(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> str:
     lines = [names, ("---",) * len(names), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
