@@ -100,15 +100,15 @@ def carry_out(tmp_path: Path) -> Iterator[Callable[[TrainerRun], tuple[int, Exit
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[TrainerRun], subprocess.Popen[str]]]:
-    """Start a run as a process of its own, the way a pod does."""
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a run as a process of its own, the way a pod does, or by a launcher's arguments to Python."""
     started = []
 
-    def begin(run: TrainerRun) -> subprocess.Popen[str]:
+    def begin(run: TrainerRun, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         file = tmp_path / "run.json"
         file.write_text(to_json(run), encoding="utf-8")
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "trainer")}
-        command = [sys.executable, "-m", "finetune_trainer", str(file)]
+        command = [sys.executable, *launcher, "-m", "finetune_trainer", str(file)]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         started.append(process)
         return process

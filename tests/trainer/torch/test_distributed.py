@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,9 +77,9 @@ def alone(a_small_run, carry_out, tmp_path):
 def together(start, finish, tmp_path):
     """Carry out a run in two processes; `amid` is called with the process at the first step."""
 
-    def train(run, amid=None):
+    def train(run, amid=None, launcher=()):
         (Path(run.reporting.termination_log).parent).mkdir(exist_ok=True)
-        process, said = start(run), []
+        process, said = start(run, launcher), []
         for line in process.stdout:
             said.append(line)
             if amid and line.startswith("step "):
@@ -101,6 +102,8 @@ def children(process):
     return found
 
 
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
 ENGINES = {
     "ZeRO 0": ("full", zero(0), "ZeRO 0 DeepSpeedEngine"),
     "ZeRO 1 with offloaded optimizer": (
@@ -113,17 +116,18 @@ ENGINES = {
         zero(3, offload_optimizer=True, offload_parameters=True),
         "ZeRO 3 with offloaded optimizer and parameters DeepSpeedEngine",
     ),
-    "DDP of quantized weights": ("qlora", DDP, "DistributedDataParallel"),
+    "DDP of quantized weights, started by torchrun": ("qlora", DDP, "DistributedDataParallel", TORCHRUN),
 }
 
 
-@pytest.mark.parametrize(("method", "distribution", "engine"), ENGINES.values(), ids=ENGINES)
-def test_two_processes_learn_what_one_does(  # noqa: PLR0913, PLR0917
-    a_small_run, alone, together, tmp_path, method, distribution, engine
+@pytest.mark.parametrize("case", ENGINES.values(), ids=ENGINES)
+def test_two_processes_learn_what_one_does(  # noqa: PLR0917
+    a_small_run, alone, together, tmp_path, case
 ):
+    method, distribution, engine, *launcher = case
     want, report_alone = alone(steps=4, method=method)
     run = a_chat(a_small_run, distribution, steps=4, method=method)
-    code, report, said = together(run)
+    code, report, said = together(run, launcher=tuple(*launcher))
     assert code == ExitCode.SUCCEEDED
     assert f"engine: {engine} on 2 processes" in said
     assert losses(run) == pytest.approx(want, abs=2e-4)
@@ -165,6 +169,12 @@ def test_stopped_together_and_gone_on_with_it_learns_as_if_nothing_had_happened(
     assert 1 <= stopped.step == stopped.checkpoint_step < STEPS
     if distribution.strategy == "deepspeed":
         refused_alone(a_small_run, carry_out)
+    else:
+        run_alone = elsewhere(a_chat(a_small_run, DistributionSettings()), tmp_path, "goes on alone")
+        shutil.copytree(run.checkpoints.directory, run_alone.checkpoints.directory)
+        code, resumed = carry_out(run_alone)
+        assert (code, resumed.resumed_from_step, resumed.step) == (ExitCode.SUCCEEDED, stopped.step, STEPS)
+        assert losses(run_alone) == pytest.approx(losses(straight), abs=2e-3)
     code, resumed, _said = together(run)
     assert (code, resumed.resumed_from_step, resumed.step) == (ExitCode.SUCCEEDED, stopped.step, STEPS)
     assert losses(run) == losses(straight)
