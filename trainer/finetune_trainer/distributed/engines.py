@@ -156,12 +156,19 @@ def _fsdp(run: TrainerRun, *, on_cpu: bool) -> dict[str, Any]:
     spread = run.distribution
     if on_cpu:
         raise _refused("distribution.strategy: fsdp needs GPUs; set ddp or deepspeed")
+    if spread.nodes * spread.processes_per_node == 1:
+        raise _refused("distribution.strategy: fsdp divides a model among processes, and this is one; take none")
     if run.technique.quantization is not None:
         raise _refused("distribution.strategy: fsdp cannot split quantized weights; set ddp, or method: lora")
     return {
         "use_cpu": False,
-        "fsdp": f"full_shard auto_wrap{' offload' if spread.offload_parameters else ''}",
-        "fsdp_config": {"version": 2, "reshard_after_forward": True, "state_dict_type": "SHARDED_STATE_DICT"},
+        "fsdp": True,
+        "fsdp_config": {
+            "version": 2,
+            "reshard_after_forward": True,
+            "state_dict_type": "SHARDED_STATE_DICT",
+            "cpu_offload": spread.offload_parameters,
+        },
     }
 
 
