@@ -64,7 +64,7 @@ class Journal:
             spent = seconds.get(before, 0.0) + now - self._entered
             self.add(phaseSeconds={**seconds, before: round(spent, 2)})
             self._entered = now
-            self.advance(phase=phase)
+            self.advance(phase=phase, **({"percent": 100} if phase is TrainerPhase.DONE else {}))
         self._tell(phase, time.time())
 
     def advance(self, **changes: Any) -> None:
