@@ -31,3 +31,10 @@ def test_a_document_that_was_read_does_not_change():
     before = journal.progress
     journal.enter(TrainerPhase.TRAINING)
     assert before.phase is TrainerPhase.STARTING
+
+
+def test_what_is_done_is_done_to_100_percent():
+    journal = Journal(JOB)
+    journal.advance(percent=99)
+    journal.enter(TrainerPhase.DONE)
+    assert journal.progress.percent == 100

@@ -5,6 +5,7 @@ Not here: the recipe itself (`__main__.py`), the reasons (`failures.py`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -31,6 +32,7 @@ from finetune_trainer.reporting.journal import Journal
 from finetune_trainer.reporting.metrics import Metrics
 from finetune_trainer.reporting.report import document
 from finetune_trainer.reporting.server import serve
+from finetune_trainer.reporting.terminal import shown
 from finetune_trainer.training.stop import StopRequest
 
 TRACEBACK_FRAMES = 30
@@ -75,7 +77,8 @@ def carry_out(run_file: Path, recipe: Callable[[Attempt], None]) -> ExitCode:
         print("".join(f"  {each.name} {each.value}: {each.reason}\n" for each in run.choices), end="")
     if world.seat.local_rank == 0 and (port := serve(attempt.journal, attempt.metrics, run.reporting.port)):
         print(f"progress on port {port}")
-    return _guarded(attempt, recipe)
+    with shown(attempt.journal) if world.is_first else contextlib.nullcontext():
+        return _guarded(attempt, recipe)
 
 
 def read_run(file: Path) -> TrainerRun:
