@@ -15,6 +15,7 @@ from finetune_operator.planning.profiles import Profiles
 from finetune_trainer import contract
 
 GUIDES = sorted((pathlib.Path(__file__).parents[2] / "docs/guides").glob("*.md"))
+GUIDE_TO_PLANNING = next(guide for guide in GUIDES if guide.stem == "planning").read_text("utf-8")
 JOB = a_job()
 RUN = json.loads(contract.to_json(trainer_run(Attempt(KEY, JOB, plan(JOB, Profiles()), Profiles(), 1))))
 
@@ -48,3 +49,8 @@ def test_what_is_shown_of_a_job_is_valid(text):
     for shown in filter(None, yaml.safe_load_all(text)):
         if "spec" in shown:
             FineTuneJobSpec.model_validate(BASE | shown["spec"])
+
+
+def test_the_guide_to_planning_lists_every_adapter_that_cannot_be_used():
+    listed = re.findall(r"^\| `([a-z-]+)` \| (.+; (?:take|set) .+) \|$", GUIDE_TO_PLANNING, re.MULTILINE)
+    assert dict(listed) == dict(contract.UNUSABLE_PEFT_TYPES)

@@ -12,7 +12,10 @@ import torch
 from finetune_operator.api.v1alpha1.technique import PROMPT_TYPES, LoraVariant, PeftType
 from finetune_operator.planning import catalog
 from finetune_operator.planning.memory.adapters import peft as planned
+from finetune_trainer.adapters import registry
+from finetune_trainer.adapters.peft_types import KINDS
 from finetune_trainer.contract import (
+    UNUSABLE_PEFT_TYPES,
     ExitCode,
     FailureReason,
     LoraSettings,
@@ -20,6 +23,7 @@ from finetune_trainer.contract import (
     QuantizationSettings,
     TechniqueSettings,
 )
+from finetune_trainer.process.failures import TrainerFailure
 
 LORA = LoraSettings(rank=8, alpha=16, dropout=0.0, target_modules=None)
 NF4 = QuantizationSettings(type="nf4", double_quant=True)
@@ -446,3 +450,16 @@ def test_what_peft_leaves_out_of_a_checkpoint_is_kept(a_small_run, carry_out, ki
     _code, resumed = carry_out(run)
     assert resumed.resumed_from_step == 2
     assert resumed.final_loss == pytest.approx(whole.final_loss, rel=1e-3)
+
+
+def test_every_adapter_of_the_library_can_be_used_or_is_refused_with_a_reason():
+    from peft import PeftType as Library
+
+    assert KINDS.keys() | UNUSABLE_PEFT_TYPES.keys() == {kind.value.lower().replace("_", "-") for kind in Library}
+    assert not KINDS.keys() & UNUSABLE_PEFT_TYPES.keys()
+
+
+def test_an_adapter_that_cannot_be_used_is_refused_by_the_trainer_too(a_run):
+    technique = peft_of("adaption-prompt")
+    with pytest.raises(TrainerFailure, match=r"adaption-prompt cannot be used: .*; take prefix-tuning"):
+        registry.attach(None, replace(a_run(), technique=technique), "causal-lm")

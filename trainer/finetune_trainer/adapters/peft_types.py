@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finetune_trainer.adapters import adalora, attaching, options, targets
-from finetune_trainer.contract import FailureReason, PeftSettings, TechniqueSettings
+from finetune_trainer.contract import UNUSABLE_PEFT_TYPES, FailureReason, PeftSettings, TechniqueSettings
 from finetune_trainer.models.heads import NEW_HEADS, QUESTION_ANSWERING, SEQUENCE_CLASSIFICATION, TOKEN_CLASSIFICATION
 from finetune_trainer.process.failures import TrainerFailure
 
@@ -76,7 +76,8 @@ def attach(model: Any, technique: TechniqueSettings, head: str) -> Any:
         raise _refused("technique peft without its peft settings")
     kind = KINDS.get(settings.type)
     if kind is None:
-        raise _refused(f"technique.peft.type {settings.type!r} is not known to this trainer: {', '.join(KINDS)}")
+        why = UNUSABLE_PEFT_TYPES.get(settings.type, f"it is not known to this trainer; take of {', '.join(KINDS)}")
+        raise _refused(f"technique.peft.type: {settings.type} cannot be used: {why}")
     values = _values(model, kind, settings)
     _refuse_misfit(model, settings.type, head)
     adapted = attaching.attach(model, kind.config, values, head=head, path=f"technique.peft: {settings.type}")

@@ -23,6 +23,7 @@ from finetune_trainer.contract.metrics import (
     Metric,
     Stability,
 )
+from finetune_trainer.contract.peft_types import UNUSABLE_PEFT_TYPES
 from finetune_trainer.contract.run import (
     SCHEMA_VERSION,
     CheckpointSettings,
@@ -72,6 +73,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TERMINATION_MESSAGE_LIMIT",
     "TRAINER_METRICS",
+    "UNUSABLE_PEFT_TYPES",
     "Artifact",
     "CheckpointSettings",
     "Choice",

@@ -8,7 +8,17 @@ from __future__ import annotations
 import enum
 import typing
 
-from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints, WithJsonSchema
+from finetune_trainer.contract import UNUSABLE_PEFT_TYPES
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from finetune_operator.api.v1alpha1.model import PATH, ApiModel, choices, rule, rules
 
@@ -139,10 +149,19 @@ Options = typing.Annotated[
 """Free-form: the schema of a CRD cannot say `number, string or boolean`. The operator refuses what is none of them."""
 
 
+def _usable(kind: object) -> object:
+    """Refuse by name what PEFT has and a job cannot use; the API server tells what can be used."""
+    if isinstance(kind, str) and kind in UNUSABLE_PEFT_TYPES:
+        raise ValueError(f"{kind} cannot be used: {UNUSABLE_PEFT_TYPES[kind]}")
+    return kind
+
+
 class Peft(ApiModel):
     """An adapter of PEFT other than LoRA."""
 
-    type: PeftType = Field(description="type of the adapter, PEFT's `peft_type` in lower case with dashes.")
+    type: typing.Annotated[PeftType, BeforeValidator(_usable)] = Field(
+        description="type of the adapter, PEFT's `peft_type` in lower case with dashes."
+    )
     options: Options = Field(
         default={},
         description="options of the adapter's PEFT config by their names there, such as `num_virtual_tokens: 20`; each "

@@ -1,7 +1,8 @@
-"""The free-form part of a technique, which the schema of the definition cannot check."""
+"""The parts of a technique that the schema of the definition cannot check, or not explain."""
 
 import pytest
-from finetune_operator.api.v1alpha1.technique import Peft
+from finetune_operator.api.v1alpha1.technique import Method, Peft, PeftType
+from finetune_trainer.contract import UNUSABLE_PEFT_TYPES
 from pydantic import ValidationError
 
 REFUSED = {
@@ -26,3 +27,17 @@ def test_options_keep_their_types():
 def test_options_are_numbers_strings_and_booleans(options):
     with pytest.raises(ValidationError, match="options"):
         Peft.model_validate({"type": "p-tuning", "options": options})
+
+
+@pytest.mark.parametrize("kind", UNUSABLE_PEFT_TYPES)
+def test_an_adapter_that_cannot_be_used_is_refused_by_name_with_what_to_take_instead(kind):
+    with pytest.raises(ValidationError, match=rf"{kind} cannot be used: .+; (take|set) ") as refused:
+        Peft.model_validate({"type": kind})
+    instead = refused.value.errors()[0]["msg"].rpartition("; ")[2]
+    assert kind not in set(PeftType)
+    assert [word for word in [*PeftType, *Method] if word in instead]
+
+
+def test_an_adapter_that_nobody_has_is_refused_with_those_that_are():
+    with pytest.raises(ValidationError, match="'ia3'"):
+        Peft.model_validate({"type": "ia4"})

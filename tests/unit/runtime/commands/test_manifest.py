@@ -57,6 +57,10 @@ WRONG = {
     "a misspelt field": (a_job(training={"epoch": 1}), "one: spec.training.epoch: there is no such field"),
     "a wrong value": (a_job(training={"epochs": 0}), "one: spec.training.epochs: must be greater than 0"),
     "a number in quotes": (a_job(training={"batchSize": "8"}), "one: spec.training.batchSize: must be a valid integer"),
+    "an adapter that cannot be used": (
+        a_job(technique={"method": "peft", "peft": {"type": "adaption-prompt"}}),
+        "one: spec.technique.peft.type: adaption-prompt cannot be used: PEFT has it for llama, mistral and gpt2",
+    ),
     "a contradiction": (a_job(training={"epochs": 1, "maxSteps": 5}), "epochs and maxSteps contradict each other"),
     "a name that is too long": (a_job("x" * 51), "metadata.name: at most 50 characters"),
 }
