@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from finetune_trainer.contract import to_json
 from finetune_trainer.data.load import load_data
 from finetune_trainer.process.failures import TrainerFailure
 
@@ -130,3 +131,37 @@ def test_checking_data_imports_nothing_heavy():
         [sys.executable, "-c", code], env={"PYTHONPATH": str(TRAINER)}, capture_output=True, text=True, check=True
     )
     assert not {"torch", "transformers", "datasets", "pyarrow"} & set(done.stdout.split())
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from finetune_trainer.contract import TrainerRun, from_json
+from finetune_trainer.data.load import load_data
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+run = from_json(TrainerRun, Path(sys.argv[1]).read_text())
+before = peak()
+data = load_data(run)
+assert sum(1 for _ in data.training) == len(data.training)
+print(peak() - before)
+"""
+FILE_BYTES = 20_000_000
+
+
+def test_memory_does_not_grow_with_the_file(a_run, rows_file, tmp_path):
+    text = "What the module does and how it is used. " * 25
+    count = FILE_BYTES // (2 * len(text))
+    file = rows_file(
+        *(
+            {"messages": [{"role": "user", "content": f"{n} {text}"}, {"role": "assistant", "content": text}]}
+            for n in range(count)
+        )
+    )
+    (tmp_path / "run.json").write_text(to_json(a_run(task="chat")))
+    assert file.stat().st_size > FILE_BYTES
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "run.json")]
+    done = subprocess.run(command, env={"PYTHONPATH": str(TRAINER)}, capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) < FILE_BYTES / 2

@@ -110,6 +110,38 @@ def test_a_path_of_an_image_is_unpacked_layer_over_layer(pusher, fetched):
     assert fetched(f"{pusher.image}:v1", "data") == {"old/b.csv": b"t", "rows.jsonl": ROWS}
 
 
+MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"{}"}
+
+
+@pytest.fixture
+def fetched_model(a_run, tmp_path):
+    """Fetch the model of an image and give its files by name."""
+
+    def fetch_model(image, path):
+        remote = RemoteSource(field="spec.model.source.oci", oci=OciSource(image=image, path=path))
+        run = a_run(model__path=None, model__remote=remote)
+        model = fetch(replace(run, cache_directory=str(tmp_path / "cache"))).model
+        assert model.remote is None
+        files = (file for file in Path(model.path).iterdir() if file.name != ".source.json")
+        return {file.name: file.read_bytes() for file in files}
+
+    return fetch_model
+
+
+def test_a_model_comes_without_what_could_be_a_program(pusher, fetched_model):
+    files = {f"models/minilm/{name}": content for name, content in MODEL_FILES.items()}
+    programs = {"models/minilm/pytorch_model.bin": b"pickle", "models/minilm/modeling_own.py": b"program"}
+    pusher.manifest(pusher.layer({**files, **programs, "etc/passwd.json": b"x"}))
+    assert fetched_model(f"{pusher.image}:v1", "models/minilm") == MODEL_FILES
+
+
+def test_a_model_that_is_not_there_is_not_found(pusher, fetched_model):
+    pusher.manifest(pusher.layer({"rows.jsonl": ROWS}))
+    with pytest.raises(TrainerFailure, match=r"spec\.model\.source\.oci: no usable file at 'model'") as caught:
+        fetched_model(f"{pusher.image}:v1", "model")
+    assert caught.value.reason is FailureReason.MODEL_NOT_FOUND
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_layers_may_be_packed_or_not(pusher, fetched, pack):
     pusher.manifest(pusher.layer({"rows.jsonl": ROWS}, pack=pack))

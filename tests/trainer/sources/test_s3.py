@@ -110,6 +110,40 @@ def test_a_file_that_comes_damaged_comes_again(bucket, fetched, monkeypatch):
     assert fetched("s3://rows/rows.jsonl") == {"rows.jsonl": ROWS}
 
 
+MODEL_FILES = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"{}", "vocab.txt": b"a"}
+PROGRAMS = ("pytorch_model.bin", "modeling_own.py", "original/consolidated.pth")
+
+
+@pytest.fixture
+def fetched_model(a_run, tmp_path, object_store, monkeypatch):
+    """Fetch a model from the object store and give its files by name."""
+    for name, value in {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "word", "REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"MODEL_AWS_{name}", value)
+
+    def fetch_model(uri):
+        s3 = S3Source(uri=uri, endpoint=object_store, credentials_prefix="MODEL_")
+        run = a_run(model__path=None, model__remote=RemoteSource(field="spec.model.source.s3", s3=s3))
+        model = fetch(replace(run, cache_directory=str(tmp_path / "cache"))).model
+        assert model.remote is None
+        files = (file for file in Path(model.path).rglob("*") if file.is_file() and file.name != ".source.json")
+        return {str(file.relative_to(model.path)): file.read_bytes() for file in files}
+
+    return fetch_model
+
+
+def test_a_model_comes_without_what_could_be_a_program(bucket, fetched_model):
+    for name, content in {**MODEL_FILES, **dict.fromkeys(PROGRAMS, b"program")}.items():
+        bucket(f"models/minilm/{name}", content)
+    assert fetched_model("s3://rows/models/minilm") == MODEL_FILES
+
+
+def test_a_model_that_is_not_there_is_not_found(bucket, fetched_model):
+    bucket("models/other/config.json", b"{}")
+    with pytest.raises(TrainerFailure, match=r"spec\.model\.source\.s3: .*holds no file that can be used") as caught:
+        fetched_model("s3://rows/models/minilm")
+    assert caught.value.reason is FailureReason.MODEL_NOT_FOUND
+
+
 MISSING = {
     "bucket": ("s3://nothing/rows.jsonl", "the storage says NoSuchBucket: check bucket and key"),
     "key": ("s3://rows/nothing.jsonl", "holds no file that can be used; name the folder or the file"),
