@@ -6,9 +6,14 @@ How good each gets when it is given more steps: `bench/trainer/tasks.py`.
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import sklearn.metrics as sklearn_metrics
 from finetune_trainer.contract import ExitCode, FailureReason
+from finetune_trainer.objectives import classify
+from finetune_trainer.objectives import scores as scores_of
 
 METRICS = {
     "token-classification": {"f1", "precision", "recall", "accuracy", "loss"},
@@ -169,3 +174,35 @@ def test_a_preference_needs_the_model_as_it_came(a_small_run, carry_out):
     lora = replace(run.technique.lora, variant="pissa")
     _code, report = carry_out(replace(run, technique=replace(run.technique, lora=lora)))
     assert (report.reason, "pissa changes the model" in report.message) == (FailureReason.INVALID_RUN, True)
+
+
+def of_the_library(truth, chosen):
+    precision, recall, f1, _rows = sklearn_metrics.precision_recall_fscore_support(
+        truth, chosen, average="macro", zero_division=0
+    )
+    return {
+        "accuracy": sklearn_metrics.accuracy_score(truth, chosen),
+        "f1": f1,
+        "precision": precision,
+        "recall": recall,
+    }
+
+
+@pytest.mark.parametrize("labels", [2, 3, 9])
+@pytest.mark.parametrize("several", [False, True], ids=["one label a row", "several labels a row"])
+def test_labels_are_scored_as_scikit_learn_does(labels, several):
+    chance = np.random.default_rng(labels)
+    for rows in range(1, 40):
+        scores = chance.normal(size=(rows, labels))
+        wanted = (rows, labels) if several else rows
+        truth = chance.integers(0, 2 if several else labels, size=wanted)
+        found = classify.measure(SimpleNamespace(predictions=scores, label_ids=truth.astype(float if several else int)))
+        assert found == pytest.approx(of_the_library(truth, scores > 0 if several else scores.argmax(-1)))
+
+
+def test_words_are_scored_as_scikit_learn_does():
+    chance, tags = np.random.default_rng(7), ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    for length in range(1, 40):
+        truth, chosen = ([str(tag) for tag in chance.choice(tags, size=length)] for _ in range(2))
+        found = scores_of.names([truth], [chosen])["accuracy"]
+        assert found == pytest.approx(sklearn_metrics.accuracy_score(truth, chosen))

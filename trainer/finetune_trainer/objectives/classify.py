@@ -36,7 +36,7 @@ def build(ingredients: Ingredients) -> Trainer:
             eval_dataset=tokens.held_out(by_length(data.validation), make),
             data_collator=DataCollatorWithPadding(tokenizer),
             processing_class=tokenizer,
-            compute_metrics=lambda prediction: measures.only(wanted, _measure(prediction)),
+            compute_metrics=lambda prediction: measures.only(wanted, measure(prediction)),
         )
     )
 
@@ -56,7 +56,8 @@ def _target(example: Example, labels: Sequence[str]) -> int | list[float]:
     return labels.index(example["label"])
 
 
-def _measure(prediction: Any) -> dict[str, float]:
+def measure(prediction: Any) -> dict[str, float]:
+    """Score the labels chosen; averages are over the labels that are there or were chosen, each counted alike."""
     scores = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
     truth = prediction.label_ids
     if truth.ndim > 1:
