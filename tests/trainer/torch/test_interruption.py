@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from finetune_trainer.contract import ExitCode, FailureReason, Outcome, PeftSettings, TechniqueSettings
@@ -264,27 +265,79 @@ def test_a_full_output_disk_loses_no_training(a_small_run, carry_out, small_disk
     assert (code, report.reason, report.checkpoint_step) == (ExitCode.STORAGE_FULL, FailureReason.STORAGE_FULL, 4)
 
 
-def test_progress_moves_with_each_step(a_small_run, carry_out):
+@pytest.fixture
+def told(monkeypatch):
+    """Give every progress that is told from now on."""
     from finetune_trainer.reporting.journal import Journal
 
-    seen = []
-    advance = Journal.advance
+    seen, advance = [], Journal.advance
 
     def watch(self, **changes):
         advance(self, **changes)
         seen.append(self.progress)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Journal, "advance", watch)
-        carry_out(a_small_run(task="chat", training__max_steps=5))
-    steps = [progress.step for progress in seen if progress.phase == "Training"]
+    monkeypatch.setattr(Journal, "advance", watch)
+    return seen
+
+
+def test_progress_moves_with_each_step(a_small_run, carry_out, told):
+    carry_out(a_small_run(task="chat", training__max_steps=5))
+    steps = [progress.step for progress in told if progress.phase == "Training"]
     assert sorted(set(steps)) == [0, 1, 2, 3, 4, 5]
-    assert [progress.phase.value for progress in seen if progress.step == 0][:3] == [
+    assert [progress.phase.value for progress in told if progress.step == 0][:3] == [
         "ValidatingData",
         "LoadingModel",
         "EvaluatingBaseline",
     ]
-    assert (seen[-1].phase, seen[-1].percent) == ("Done", 100)
+    assert (told[-1].phase, told[-1].percent) == ("Done", 100)
+
+
+@pytest.fixture
+def a_step_takes(monkeypatch):
+    """Set how many seconds each step takes by the clocks of a module."""
+    from finetune_trainer.training.callbacks import Saver
+
+    now, on_step_begin = [0.0], Saver.on_step_begin
+
+    def let(module, seconds):
+        def wait(self, args, state, control, **more):
+            now[0] += seconds
+            return on_step_begin(self, args, state, control, **more)
+
+        monkeypatch.setattr(Saver, "on_step_begin", wait)
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+
+    return let
+
+
+def test_a_checkpoint_is_due_after_so_many_seconds(a_small_run, carry_out, a_step_takes):
+    from finetune_trainer.training import callbacks
+
+    run = a_small_run(task="chat", training__max_steps=7, evaluation__baseline=False)
+    a_step_takes(callbacks, 10)
+    settings = replace(run.checkpoints, every_steps=None, every_seconds=25, keep=9)
+    code, report = carry_out(replace(run, checkpoints=settings))
+    assert code == ExitCode.SUCCEEDED
+    assert checkpoints(run) == ["checkpoint-3", "checkpoint-6", "checkpoint-7"]
+    assert report.train_seconds == 70
+
+
+def test_speed_and_time_left_are_those_since_this_start(  # noqa: PLR0917
+    a_small_run, carry_out, monkeypatch, a_step_takes, told
+):
+    from finetune_trainer.reporting import callback
+
+    run = a_small_run(task="chat", training__max_steps=6, evaluation__baseline=False)
+    a_step_takes(callback, 100)
+    with stopping_at(3, monkeypatch):
+        carry_out(run)
+    before = told[-1].trained_tokens
+    assert [each.eta_seconds for each in told if each.step == 3][-1] == 300
+    a_step_takes(callback, 2)
+    carry_out(run)
+    at_4 = [each for each in told if each.step == 4][-1]
+    assert (at_4.eta_seconds, at_4.samples_per_second) == (4, 4.0)
+    assert at_4.tokens_per_second == pytest.approx((at_4.trained_tokens - before) / 2, abs=0.1)
 
 
 def test_threads_of_readers_do_not_outlive_the_process():
