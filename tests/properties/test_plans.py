@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import itertools
+import json
 from typing import Any
 
 import yaml
 from any_jobs import JOBS, OFFERS, specs
+from finetune_operator.api import keys
 from finetune_operator.api.v1alpha1.hardware import Hardware
 from finetune_operator.api.v1alpha1.reasons import USER_ERRORS, Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
@@ -19,11 +22,14 @@ from finetune_operator.planning.refusal import Refusal
 from finetune_operator.planning.search.first import Job, first
 from finetune_operator.planning.search.ladder import ladder
 from finetune_operator.runtime.commands.admission import objections
-from hypothesis import assume, given
+from finetune_operator.runtime.commands.plan import main
+from finetune_operator.runtime.commands.record import record
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 
 WAYS_OUT = ("; ", "did you mean", "known are", "any other model works", "profiles are", "what fits")
 GIGABYTES = some.integers(1, 256)
+OFFERED = Profiles()
 
 
 @given(specs())
@@ -50,6 +56,15 @@ def test_a_refusal_is_about_a_method_that_the_strategy_allows():
 @given(JOBS, OFFERS)
 def test_the_same_job_always_gets_the_same_plan(spec, profiles):
     assert plan(spec, profiles) == plan(spec.model_copy(), profiles.model_copy())
+
+
+@given(fields=specs())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_command_says_what_the_operator_would_do(fields, capsys, monkeypatch):
+    manifest = {"apiVersion": keys.API_VERSION, "kind": keys.KIND, "metadata": {"name": "drawn"}, "spec": fields}
+    monkeypatch.setattr("sys.stdin", io.StringIO(yaml.safe_dump(manifest)))
+    main(["-", "-o", "json"])
+    assert json.loads(capsys.readouterr().out) == record("drawn", plan(FineTuneJobSpec.model_validate(fields), OFFERED))
 
 
 @given(JOBS, OFFERS)

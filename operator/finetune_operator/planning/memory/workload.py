@@ -135,6 +135,8 @@ class Stack:
     lifted: bool = False
     """Whether norms, embeddings and head are fp32 beside 4-bit weights (PEFT's prepare_model_for_kbit_training)."""
     loading: Loading = Loading.SHARDED
+    shards_quantized: bool = False
+    """Whether quantized weights can lie in parts on several devices (bitsandbytes with FSDP or ZeRO stage 3)."""
     quantizer: Quantizer | None = None
     """A format that a job cannot ask for. Unset: the job's."""
 

@@ -16,7 +16,7 @@ from finetune_operator.api.v1alpha1.training import Precision
 from finetune_operator.planning import hyperparameters, methods
 from finetune_operator.planning.catalog import ModelShape
 from finetune_operator.planning.machines import Machine
-from finetune_operator.planning.memory.workload import TRAINER, Sharding, Stack
+from finetune_operator.planning.memory.workload import Sharding, Stack
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.planning.search.fitting import Fit, Question, divides_quantized, fit, micro_batches, smallest
 from finetune_operator.planning.search.sharding import ways
@@ -86,7 +86,7 @@ def questions(job: Job, machine: Machine) -> Iterator[Question]:
     length = job.length[0]
     for method, (per_node, shardings) in pairs:
         for precision, sharding in itertools.product(_precisions(job, machine, method), shardings):
-            if job.stack is TRAINER and divides_quantized(method, sharding):
+            if divides_quantized(method, sharding) and not job.stack.shards_quantized:
                 continue
             narrow = machine.is_cpu and sharding.strategy is Strategy.DEEPSPEED  # which trains in fp32 alone there
             yield Question(

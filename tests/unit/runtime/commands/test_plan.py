@@ -65,6 +65,12 @@ def test_of_a_model_on_a_claim_it_says_what_the_operator_would_do(job, capsys, t
     assert main([path, "--model-config", str(tmp_path / "config.json")]) == FITS
 
 
+def test_it_divides_quantized_weights_as_little_as_the_operator_does(job, capsys):
+    large = {"model": {"name": "meta-llama/Llama-2-70b-hf"}, "task": "causal-lm", "technique": {"method": "qlora"}}
+    main([job(**large, hardware={"accelerator": "nvidia-l4", "devicesPerNode": 4}), "-o", "json"])
+    assert json.loads(capsys.readouterr().out)["refusal"]["reason"] == "DoesNotFit"
+
+
 def test_one_refused_job_among_others_counts(job, capsys):
     path = job("one", "two", model=PHI)
     assert main([path, "-o", "json", *pinned(*FULL_ON_T4)]) == REFUSED
