@@ -180,7 +180,7 @@ def job(row: Mapping[str, str]) -> dict[str, Any]:
 
 def stack(row: Mapping[str, str]) -> Stack:
     """Say how the row's software computed."""
-    found = SOFTWARE.get(_family(row), Stack(loss=Loss.FULL))
+    found = replace(SOFTWARE.get(_family(row), Stack(loss=Loss.FULL)), shards_quantized=True)
     if _family(row) == "qwen" and _method(row) in DEEPSPEED:
         found = replace(found, loss=Loss.HALF)  # no autocast under DeepSpeed, and the model does not lift its logits
     if row["parallel"] == "fsdp" and _family(row) in LOADS_WHOLE:

@@ -17,7 +17,7 @@ from finetune_operator.planning import catalog
 from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.machines import Machine
 from finetune_operator.planning.memory.adapters.lora import ALL_LINEAR
-from finetune_operator.planning.memory.workload import PARAMETERS_STAGE
+from finetune_operator.planning.memory.workload import PARAMETERS_STAGE, TRAINER, Stack
 from finetune_operator.planning.refusal import Refusal
 
 ENCODER_TASKS = frozenset({Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING})
@@ -49,9 +49,13 @@ def is_inspected(spec: FineTuneJobSpec) -> bool:
     return about.shape is None and about.from_job is None and on_claim and catalog.find(about.name) is None
 
 
-def contradiction(spec: FineTuneJobSpec, model: ModelShape, machine: Machine) -> Refusal | None:
-    """Return the first thing that cannot be."""
+def contradiction(
+    spec: FineTuneJobSpec, model: ModelShape, machine: Machine, stack: Stack = TRAINER
+) -> Refusal | None:
+    """Return the first thing that cannot be, `stack` being the software that trains."""
     for check in (_hardware, _division, _task, _metrics, _targets, _variant, _technique, _length, _precision, _batch):
+        if check is _division and stack.shards_quantized:
+            continue
         for message in check(spec, model, machine):
             unsupported = check in (_hardware, _division, _task, _variant, _technique)
             return Refusal(Reason.UNSUPPORTED if unsupported else Reason.INVALID_SPEC, message)

@@ -15,7 +15,16 @@ from finetune_operator.planning.catalog import Confidence, Technique
 from finetune_operator.planning.duration import Duration
 from finetune_operator.planning.memory.estimate import readable
 from finetune_operator.planning.memory.workload import ALONE
-from finetune_operator.planning.search.fitting import QUANTIZED, Fit, Question, of_size, predict, step, writing_bytes
+from finetune_operator.planning.search.fitting import (
+    QUANTIZED,
+    Fit,
+    Question,
+    divides_quantized,
+    of_size,
+    predict,
+    step,
+    writing_bytes,
+)
 
 DAY_SECONDS = 86_400
 LONG_SECONDS = 7 * DAY_SECONDS
@@ -81,6 +90,11 @@ def warnings(found: Fit, time: Duration) -> tuple[str, ...]:
         said.append(
             f"{found.workload.sequence_length} tokens are more than the {found.question.shape.max_positions} that the "
             "model was trained to read; expect worse answers beyond them"
+        )
+    if divides_quantized(question.method, question.sharding):
+        said.append(
+            "this project's trainer does not divide quantized weights: the plan is of software that does, such as "
+            "bitsandbytes with FSDP or ZeRO stage 3"
         )
     said.extend(_unserved(question))
     if spec.checkpoints.storage and spec.checkpoints.storage.ephemeral:

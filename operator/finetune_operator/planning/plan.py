@@ -23,7 +23,7 @@ from finetune_operator.planning.memory.estimate import MemoryEstimate, readable
 from finetune_operator.planning.memory.states import trainable
 from finetune_operator.planning.memory.workload import TRAINER, Sharding, Stack
 from finetune_operator.planning.profiles import Profiles
-from finetune_operator.planning.refusal import Refusal
+from finetune_operator.planning.refusal import Nearest, Refusal
 from finetune_operator.planning.search.alternatives import alternatives
 from finetune_operator.planning.search.first import Job, first, questions
 from finetune_operator.planning.search.fitting import (
@@ -36,6 +36,7 @@ from finetune_operator.planning.search.fitting import (
     request_bytes,
     run,
     smallest,
+    smallest_step,
     step,
     writing_bytes,
 )
@@ -170,11 +171,12 @@ def _found(
     offered = machines.machines(spec.hardware, profiles)
     if isinstance(offered, Refusal):
         return offered
-    possible = tuple(one for one in offered if checks.contradiction(spec, model, one) is None)
-    if not possible:
-        refused = checks.contradiction(spec, model, offered[0]) if offered else None
-        return refused or Refusal(Reason.UNKNOWN_HARDWARE, "spec.hardware: nothing is offered that could train")
     job = Job(spec=spec, shape=model, profiles=profiles, stack=stack)
+    possible = tuple(one for one in offered if checks.contradiction(spec, model, one, stack) is None)
+    if not possible:
+        refused = checks.contradiction(spec, model, offered[0], stack) if offered else None
+        nothing = Refusal(Reason.UNKNOWN_HARDWARE, "spec.hardware: nothing is offered that could train")
+        return _estimated(job, refused, offered[0]) if refused else nothing
     found = [fitting for machine in possible if (fitting := first(job, machine)) is not None]
     if not found:
         return _refusal(job, possible)
@@ -240,20 +242,39 @@ def _refusal(job: Job, possible: tuple[Machine, ...]) -> Refusal:
     if not asked:
         words = f"spec.distribution: what is asked for cannot divide the quantized weights of {wanted.value}, which "
         words += "spec.technique.goals lead to; set strategy: ddp, or a method: that keeps weights whole"
-        return Refusal(Reason.UNSUPPORTED, words)
+        return _estimated(job, Refusal(Reason.UNSUPPORTED, words), possible[0])
     question = min(asked, key=_missing)
-    least, limit = smallest(question), question.machine.device_bytes
     others = alternatives(job, question.machine)
     ways_out = " or ".join(f"{one.change} ({readable(one.predicted_bytes)})" for one in others)
     nothing = "nothing that is offered holds it; take a smaller model or shorter rows"
-    return Refusal(
+    refused = Refusal(
         Reason.DOES_NOT_FIT,
         f"{question.shape.name} with method {question.method.value} {_need(question)}; "
         + (f"what fits: {ways_out}" if ways_out else nothing),
         alternatives=others,
-        least=least,
-        limit_bytes=limit,
     )
+    return _with_least(refused, question)
+
+
+def _estimated(job: Job, refused: Refusal, machine: Machine) -> Refusal:
+    """Return the refusal with what software would need that can do more than this project's trainer."""
+    able = replace(job, stack=replace(job.stack, shards_quantized=True))
+    if checks.contradiction(job.spec, job.shape, machine, able.stack) is not None:
+        return refused
+    nearest = min(questions(able, machine), key=_missing, default=None)
+    return refused if nearest is None else _with_least(refused, nearest)
+
+
+def _with_least(refused: Refusal, question: Question) -> Refusal:
+    """Return the refusal with what the job needs at least in that way, and how it would be run."""
+    work, least = smallest_step(question)
+    nearest = Nearest(
+        model=question.shape.name,
+        accelerator=question.machine.accelerator.key,
+        devices_per_node=question.devices_per_node,
+        workload=work,
+    )
+    return replace(refused, least=least, limit_bytes=question.machine.device_bytes, nearest=nearest)
 
 
 def _missing(question: Question) -> tuple[int, int]:

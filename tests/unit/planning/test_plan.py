@@ -5,6 +5,7 @@ from builders import a_job
 from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.technique import Method
 from finetune_operator.planning import catalog
+from finetune_operator.planning.memory.workload import Stack
 from finetune_operator.planning.plan import RAN_OUT, Descent, Plan, descend, plan
 from finetune_operator.planning.profiles import GIB, CpuProfile, Profiles
 from finetune_operator.planning.refusal import Refusal
@@ -266,6 +267,43 @@ def test_too_large_a_method_is_refused_with_what_would_fit():
     assert "method full needs" in answer.message
     assert "too little; what fits: technique.method: qlora" in answer.message
     assert answer.least.peak > answer.limit_bytes
+
+
+def test_a_refusal_for_memory_says_how_the_job_would_be_run():
+    job = chatting("nvidia-t4", training={"batchSize": 8, "microBatchSize": 2}, technique={"method": "full"})
+    answer = refused(**job, distribution={"strategy": "ddp"})
+    assert (answer.nearest.accelerator, answer.nearest.devices_per_node) == ("nvidia-t4", 1)
+    work = answer.nearest.workload
+    assert (work.method, work.micro_batch_size, work.accumulation, work.precision) == ("full", 2, 4, "fp16")
+
+
+DIVIDED = {
+    "by PyTorch": {"technique": {"method": "qlora"}, "distribution": {"strategy": "fsdp"}},
+    "by DeepSpeed": {"technique": {"method": "qlora"}, "distribution": {"strategy": "deepspeed", "zeroStage": 3}},
+}
+
+
+@pytest.mark.parametrize("fields", DIVIDED.values(), ids=DIVIDED)
+def test_dividing_quantized_weights_is_refused_with_what_it_would_need(fields):
+    job = chatting("nvidia-rtx-3090", "llama-2-70b", hardware={"devicesPerNode": 2})
+    job |= {"training": {"sequenceLength": 512, "microBatchSize": 1, "gradientCheckpointing": True, "batchSize": 2}}
+    whole = {"optimizer": "none", "parameters": "none"}
+    answer = refused(**job, **fields | {"distribution": fields["distribution"] | {"offload": whole}})
+    assert answer.reason is Reason.UNSUPPORTED
+    assert 18 * GIB < answer.least.peak < 30 * GIB
+    assert answer.nearest.workload.sharding.devices == 2
+
+
+@pytest.mark.parametrize("fields", DIVIDED.values(), ids=DIVIDED)
+def test_software_that_divides_quantized_weights_is_planned(fields):
+    job = a_job(**chatting("nvidia-a100-80gb", "llama-2-70b", hardware={"devicesPerNode": 2}), **fields)
+    answer = plan(job, Profiles(), stack=Stack(shards_quantized=True))
+    assert answer.sharding.devices == 2
+    assert any("does not divide quantized weights" in warning for warning in answer.warnings)
+
+
+def test_other_contradictions_are_refused_without_numbers():
+    assert refused(**chatting(), technique={"method": "lora", "lora": {"targetModules": ["nonsense"]}}).least is None
 
 
 def test_more_than_the_node_holds_beside_its_devices_is_refused_with_that():

@@ -135,7 +135,7 @@ def _name(machine: Machine) -> str:
 def _planned(job: Job, machine: Machine, change: Change) -> Alternative | None:
     """Plan the changed job."""
     changed = replace(job, spec=change.spec, offloads=False)  # too slow to be worth a recommendation
-    if checks.contradiction(change.spec, job.shape, machine) is not None:
+    if checks.contradiction(change.spec, job.shape, machine, job.stack) is not None:
         return None
     found = first(changed, machine)
     if found is None:

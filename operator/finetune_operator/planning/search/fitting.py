@@ -135,14 +135,19 @@ def divides_quantized(method: Method, sharding: Sharding) -> bool:
 
 
 def smallest(question: Question) -> MemoryEstimate:
-    """Return what the job needs at least in this way: with checkpointing, and one row at a time or all of them.
+    """Return what the job needs at least in this way."""
+    return smallest_step(question)[1]
+
+
+def smallest_step(question: Question) -> tuple[Workload, MemoryEstimate]:
+    """Return the step that needs least in this way: with checkpointing, and one row at a time or all of them.
 
     All at once can need less: nothing is added up then, so that gradients are not there all the time.
     """
     base, checkpointing = step(question), _checkpointing(question.spec)[-1]
     sizes = tuple(micro_batches(question.spec, question.sharding.devices))
     ends = (of_size(question, base, size, checkpointing=checkpointing) for size in {sizes[0], sizes[-1]})
-    return min((predict(question, work) for work in ends), key=lambda found: found.peak)
+    return min(((work, predict(question, work)) for work in ends), key=lambda pair: pair[1].peak)
 
 
 def needed_beside(question: Question) -> int:

@@ -20,7 +20,7 @@ from finetune_operator.api.v1alpha1.hardware import OffloadTarget, Strategy
 from finetune_operator.api.v1alpha1.spec import Task
 from finetune_operator.api.v1alpha1.technique import Method, PeftType
 from finetune_operator.api.v1alpha1.training import Optimizer, Precision, Training
-from finetune_operator.planning.memory.workload import Attention, Loading, Loss, Quantizer, Stack
+from finetune_operator.planning.memory.workload import PARAMETERS_STAGE, Attention, Loading, Loss, Quantizer, Stack
 from finetune_operator.runtime.commands.complaints import BadInput, like
 
 Reader = Callable[[str], Any]
@@ -61,7 +61,14 @@ class Pins:
         traits = {PINS[name].stack: value for name, value in self.named.items() if PINS[name].stack}
         if self.named.get("quantization") == Quantizer.GPTQ:
             traits["quantizer"] = Quantizer.GPTQ
-        return Stack(**traits)
+        return Stack(**{"shards_quantized": self._divides} | traits)
+
+    @property
+    def _divides(self) -> bool:
+        """Whether parameters were divided, as somebody says who knows how the run was: what ran could do it."""
+        fsdp = self.named.get("strategy") is Strategy.FSDP
+        offloaded = self.named.get("offloadParameters") is OffloadTarget.CPU
+        return fsdp or offloaded or self.named.get("zeroStage") == PARAMETERS_STAGE
 
     def applied(self, spec: JsonObject) -> JsonObject:
         """Return the spec of a job with every pin in it, and without what the pins leave no room for.
@@ -75,7 +82,7 @@ class Pins:
                 spec = _put(spec, PINS[name].spec, QUANTIZATIONS[value] if name == "quantization" else value)
         for path, value in self.paths.items():
             spec = _put(spec, path, value)
-        return _batched(_without_empty_offload(spec), self.named)
+        return _batched(_offloading_as_said(spec, self.named), self.named)
 
 
 def parse(texts: Iterable[str]) -> Pins:
@@ -189,7 +196,7 @@ PINS: Final[Mapping[str, Pin]] = {
         spec=("training", "epochs"), read=number, meaning="passes over the rows; takes the place of maxSteps"
     ),
     "strategy": Pin(
-        spec=("distribution", "strategy"), read=one_of(tuple(Strategy)), meaning="none, ddp, deepspeed or fsdp"
+        spec=("distribution", "strategy"), read=one_of(tuple(Strategy)), meaning="none, ddp, deepspeed or fsdp; nothing is offloaded unless said"
     ),
     "zeroStage": Pin(spec=("distribution", "zeroStage"), read=whole, meaning="stage of DeepSpeed's ZeRO, 0 to 3"),
     "offloadOptimizer": Pin(
@@ -232,6 +239,11 @@ PINS: Final[Mapping[str, Pin]] = {
     "lifted": Pin(
         stack="lifted", read=switch, meaning="what is not quantized is in fp32 beside 4-bit weights (unset: false)"
     ),
+    "shardsQuantized": Pin(
+        stack="shards_quantized",
+        read=switch,
+        meaning="4-bit weights lie in parts on devices (unset: where fsdp or zeroStage 3 is pinned)",
+    ),
     "loading": Pin(
         stack="loading", read=one_of(tuple(Loading)), meaning="sharded, or whole on each device first (unset: sharded)"
     ),
@@ -247,6 +259,7 @@ INSTEAD: Final[Mapping[str, tuple[Path, ...]]] = {
 }
 """Fields of a job that make room for a pin, whatever its value."""
 
+OFFLOADERS: Final = frozenset({Strategy.DEEPSPEED, Strategy.FSDP})
 ADAPTED: Final = frozenset({Method.AUTO, Method.LORA, Method.QLORA, Method.DORA, Method.QDORA})
 QUANTIZED: Final = frozenset({Method.AUTO, Method.QLORA, Method.QDORA})
 
@@ -264,19 +277,21 @@ def _cleared(spec: JsonObject, named: Mapping[str, Any]) -> JsonObject:
         gone += [("technique", field) for field, has_room in rooms.items() if not has_room]
     if strategy := named.get("strategy"):
         gone += [("distribution", "zeroStage")] if strategy is not Strategy.DEEPSPEED else []
-        gone += [("distribution", "offload")] if strategy not in {Strategy.DEEPSPEED, Strategy.FSDP} else []
+        gone += [("distribution", "offload")] if strategy not in OFFLOADERS else []
     for path in gone:
         spec = _drop(spec, path)
     return spec
 
 
-def _without_empty_offload(spec: JsonObject) -> JsonObject:
-    """Take out an offload of nothing where there is nobody to do it."""
+def _offloading_as_said(spec: JsonObject, named: Mapping[str, Any]) -> JsonObject:
+    """Take out an offload of nothing where there is nobody to do it; a run whose strategy is known says if it does."""
     distribution = spec.get("distribution") or {}
-    offload = distribution.get("offload") or {}
+    offload, path = distribution.get("offload"), ("distribution", "offload")
+    if offload is None and named.get("strategy") in OFFLOADERS:
+        return _put(spec, path, {"optimizer": OffloadTarget.NONE, "parameters": OffloadTarget.NONE})
     alone = distribution.get("strategy") in {Strategy.NONE, Strategy.DDP}
-    nothing = set(offload.values()) <= {OffloadTarget.NONE}
-    return _drop(spec, ("distribution", "offload")) if alone and nothing else spec
+    nothing = set((offload or {}).values()) <= {OffloadTarget.NONE}
+    return _drop(spec, path) if alone and nothing else spec
 
 
 def _batched(spec: JsonObject, named: Mapping[str, Any]) -> JsonObject:

@@ -12,8 +12,9 @@ from typing import Any
 
 from finetune_operator.api.v1alpha1.hardware import OffloadTarget, Strategy
 from finetune_operator.planning.memory.estimate import MemoryEstimate
+from finetune_operator.planning.memory.workload import Sharding
 from finetune_operator.planning.plan import Plan
-from finetune_operator.planning.refusal import Refusal
+from finetune_operator.planning.refusal import Nearest, Refusal
 
 Record = dict[str, Any]
 
@@ -28,7 +29,7 @@ def record(name: str, answer: Plan | Refusal) -> Record:
     return {
         "job": name,
         "fits": False,
-        **dict.fromkeys(CHOSEN),
+        **_asked(answer.nearest),
         "memory": _memory(answer.least, answer.limit_bytes, None),
         **dict.fromkeys(PREDICTED),
         "reasons": [],
@@ -68,25 +69,51 @@ PREDICTED = ("seconds", "cost", "trainableParameters", "totalParameters")
 
 
 def _chosen(plan: Plan) -> Record:
-    sharding = plan.sharding
-    values = (
-        plan.shape.name,
-        plan.method.value,
-        plan.precision.value,
-        plan.micro_batch_size,
-        plan.gradient_accumulation_steps,
-        plan.gradient_checkpointing,
-        sharding.strategy.value,
-        sharding.stage if sharding.strategy is Strategy.DEEPSPEED else None,
-        {"optimizer": _where(sharding.offload_optimizer), "parameters": _where(sharding.offload_parameters)},
-        plan.devices,
-        plan.devices_per_node,
-        plan.nodes,
-        plan.accelerator,
-        plan.sequence_length,
-        plan.learning_rate,
-    )
-    return dict(zip(CHOSEN, values, strict=True))
+    return {
+        "model": plan.shape.name,
+        "method": plan.method.value,
+        "precision": plan.precision.value,
+        "microBatchSize": plan.micro_batch_size,
+        "gradientAccumulation": plan.gradient_accumulation_steps,
+        "gradientCheckpointing": plan.gradient_checkpointing,
+        **_shared(plan.sharding, plan.devices_per_node),
+        "accelerator": plan.accelerator,
+        "sequenceLength": plan.sequence_length,
+        "learningRate": plan.learning_rate,
+    }
+
+
+def _asked(nearest: Nearest | None) -> Record:
+    """Return the choices of a job that is refused: those of the way that misses by least."""
+    if nearest is None:
+        return dict.fromkeys(CHOSEN)
+    work = nearest.workload
+    return {
+        "model": nearest.model,
+        "method": work.method.value,
+        "precision": work.precision.value,
+        "microBatchSize": work.micro_batch_size,
+        "gradientAccumulation": work.accumulation,
+        "gradientCheckpointing": work.gradient_checkpointing,
+        **_shared(work.sharding, nearest.devices_per_node),
+        "accelerator": nearest.accelerator,
+        "sequenceLength": work.sequence_length,
+        "learningRate": None,
+    }
+
+
+def _shared(sharding: Sharding, per_node: int) -> Record:
+    return {
+        "strategy": sharding.strategy.value,
+        "zeroStage": sharding.stage if sharding.strategy is Strategy.DEEPSPEED else None,
+        "offload": {
+            "optimizer": _where(sharding.offload_optimizer),
+            "parameters": _where(sharding.offload_parameters),
+        },
+        "devices": sharding.devices,
+        "devicesPerNode": per_node,
+        "nodes": sharding.devices // per_node,
+    }
 
 
 def _predicted(plan: Plan) -> Record:

@@ -79,7 +79,12 @@ ROOM = {
     "another strategy has no stage": (
         ["strategy=fsdp"],
         {"distribution": {"strategy": "deepspeed", "zeroStage": 2}},
-        {"distribution": {"strategy": "fsdp"}},
+        {"distribution": {"strategy": "fsdp", "offload": {"optimizer": "none", "parameters": "none"}}},
+    ),
+    "a strategy offloads what the job says": (
+        ["strategy=fsdp"],
+        {"distribution": {"offload": {"optimizer": "cpu", "parameters": "cpu"}}},
+        {"distribution": {"strategy": "fsdp", "offload": {"optimizer": "cpu", "parameters": "cpu"}}},
     ),
     "one device offloads nothing": (
         ["strategy=none"],
@@ -121,6 +126,13 @@ def test_traits_of_the_software_go_to_the_stack():
         quantizer=Quantizer.GPTQ,
     )
     assert pins.parse(["quantization=int8"]).stack == Stack()
+
+
+def test_a_run_that_divided_its_parameters_could_divide_quantized_ones():
+    for texts in (["strategy=fsdp"], ["strategy=deepspeed", "zeroStage=3"], ["offloadParameters=cpu"]):
+        assert pins.parse(texts).stack == Stack(shards_quantized=True)
+        assert pins.parse([*texts, "shardsQuantized=false"]).stack == Stack()
+    assert pins.parse(["strategy=deepspeed", "zeroStage=2"]).stack == Stack()
 
 
 WRONG = {

@@ -71,6 +71,26 @@ def test_it_divides_quantized_weights_as_little_as_the_operator_does(job, capsys
     assert json.loads(capsys.readouterr().out)["refusal"]["reason"] == "DoesNotFit"
 
 
+DIVIDED = {
+    "PyTorch": ["strategy=fsdp"],
+    "DeepSpeed": ["strategy=deepspeed", "zeroStage=3"],
+    "offloaded": ["strategy=deepspeed", "zeroStage=3", "offloadParameters=cpu", "offloadOptimizer=cpu"],
+}
+
+
+@pytest.mark.parametrize("texts", DIVIDED.values(), ids=DIVIDED)
+def test_a_published_run_with_divided_quantized_weights_is_planned_again(job, capsys, texts):
+    large = job(model={"name": "meta-llama/Llama-2-70b-hf"}, task="causal-lm")
+    fixed = ["method=qlora", "accelerator=nvidia-a100-80gb", "devicesPerNode=2", "microBatchSize=1", "sequenceLength=512", *texts]
+    assert main([large, "-o", "json", *pinned(*fixed)]) == FITS
+    found = json.loads(capsys.readouterr().out)
+    assert any("does not divide quantized weights" in one for one in found["warnings"])
+    assert main([large, "-o", "json", *pinned(*fixed, "shardsQuantized=false")]) == REFUSED
+    refused = json.loads(capsys.readouterr().out)
+    assert (refused["method"], refused["devices"], refused["refusal"]["reason"]) == ("qlora", 2, "Unsupported")
+    assert refused["memory"]["predictedBytes"] <= found["memory"]["predictedBytes"]
+
+
 def test_one_refused_job_among_others_counts(job, capsys):
     path = job("one", "two", model=PHI)
     assert main([path, "-o", "json", *pinned(*FULL_ON_T4)]) == REFUSED

@@ -62,6 +62,24 @@ def test_a_refusal_has_the_same_keys_and_what_is_known():
     assert found["refusal"] == {"reason": "DoesNotFit", "message": "too large"}
 
 
+def test_a_refusal_for_memory_tells_the_choices_of_the_way_that_misses_by_least():
+    offload = {"optimizer": "cpu"}
+    fields = {"technique": {"method": "full"}, "training": {"batchSize": 6, "microBatchSize": 3, "precision": "fp32"}}
+    found = of_job(
+        model={"name": "phi-3-medium"},
+        task="chat",
+        hardware=TWO_T4,
+        distribution={"strategy": "deepspeed", "zeroStage": 2, "offload": offload},
+        **fields,
+    )
+    assert (found["fits"], found["model"]) == (False, "microsoft/Phi-3-medium-4k-instruct")
+    assert (found["method"], found["precision"], found["accelerator"]) == ("full", "fp32", "nvidia-t4")
+    assert (found["microBatchSize"], found["gradientAccumulation"]) == (3, 1)
+    assert (found["strategy"], found["zeroStage"]) == ("deepspeed", 2)
+    assert (found["devices"], found["devicesPerNode"], found["nodes"]) == (2, 2, 1)
+    assert found["offload"] == {"optimizer": "cpu", "parameters": "none"}
+
+
 def test_a_refusal_without_numbers_has_none():
     found = record("job", Refusal(Reason.UNKNOWN_MODEL, "who?"))
     assert set(found["memory"].values()) == {None}
