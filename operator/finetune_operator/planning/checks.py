@@ -49,9 +49,7 @@ def is_inspected(spec: FineTuneJobSpec) -> bool:
     return about.shape is None and about.from_job is None and on_claim and catalog.find(about.name) is None
 
 
-def contradiction(
-    spec: FineTuneJobSpec, model: ModelShape, machine: Machine, stack: Stack = TRAINER
-) -> Refusal | None:
+def contradiction(spec: FineTuneJobSpec, model: ModelShape, machine: Machine, stack: Stack = TRAINER) -> Refusal | None:
     """Return the first thing that cannot be, `stack` being the software that trains."""
     for check in (_hardware, _division, _task, _metrics, _targets, _variant, _technique, _length, _precision, _batch):
         if check is _division and stack.shards_quantized:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.api.v1alpha1.technique import Goal, Method
-from finetune_operator.planning import hyperparameters, methods
+from finetune_operator.planning import catalog, hyperparameters, methods
 from finetune_operator.planning.catalog import Confidence, Technique
 from finetune_operator.planning.duration import Duration
 from finetune_operator.planning.memory.estimate import readable
@@ -91,15 +91,25 @@ def warnings(found: Fit, time: Duration) -> tuple[str, ...]:
             f"{found.workload.sequence_length} tokens are more than the {found.question.shape.max_positions} that the "
             "model was trained to read; expect worse answers beyond them"
         )
-    if divides_quantized(question.method, question.sharding):
-        said.append(
-            "this project's trainer does not divide quantized weights: the plan is of software that does, such as "
-            "bitsandbytes with FSDP or ZeRO stage 3"
-        )
+    said.extend(_assumed(question))
     said.extend(_unserved(question))
     if spec.checkpoints.storage and spec.checkpoints.storage.ephemeral:
         said.append("ephemeral storage goes with the pod: nothing can resume, and artifacts need a destination")
     return tuple(said)
+
+
+def _assumed(question: Question) -> Iterator[str]:
+    """Say what the memory of the plan takes for granted."""
+    if not catalog.is_known(question.shape.model_type):
+        yield (
+            f"unknown architecture {question.shape.model_type} computed as a Llama-like decoder: its own modules may "
+            "need more or less"
+        )
+    if divides_quantized(question.method, question.sharding):
+        yield (
+            "this project's trainer does not divide quantized weights: the plan is of software that does, such as "
+            "bitsandbytes with FSDP or ZeRO stage 3"
+        )
 
 
 def _unserved(question: Question) -> Iterator[str]:

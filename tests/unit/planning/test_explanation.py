@@ -89,6 +89,14 @@ WARNINGS = {
 }
 
 
+def test_an_architecture_that_nobody_knows_is_warned_of():
+    numbers = {"architecture": "brand-new", "hiddenSize": 64, "layers": 2, "attentionHeads": 4}
+    numbers |= {"intermediateSize": 128, "vocabularySize": 1000}
+    job = a_job(model={"name": "mine", "shape": numbers}, task="causal-lm", hardware={"accelerator": "nvidia-l4"})
+    (warning,) = (one for one in plan(job, Profiles()).warnings if "architecture" in one)
+    assert warning.startswith("unknown architecture brand-new computed as a Llama-like decoder")
+
+
 @pytest.mark.parametrize(("fields", "words"), WARNINGS.values(), ids=WARNINGS)
 def test_what_a_person_should_know_is_a_warning(fields, words):
     assert any(words in warning for warning in planned(**fields).warnings)

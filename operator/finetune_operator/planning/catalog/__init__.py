@@ -12,7 +12,8 @@ from finetune_operator.planning.catalog.accelerators import (
     find_accelerator,
     nearest_accelerators,
 )
-from finetune_operator.planning.catalog.hf_config import CatalogError, from_config, has_experts
+from finetune_operator.planning.catalog.families import has_experts, is_known
+from finetune_operator.planning.catalog.hf_config import CatalogError, from_config
 from finetune_operator.planning.catalog.instances import (
     Instance,
     Provider,
@@ -69,6 +70,7 @@ __all__ = [
     "has_experts",
     "holding",
     "instances",
+    "is_known",
     "models",
     "nearest",
     "nearest_accelerators",

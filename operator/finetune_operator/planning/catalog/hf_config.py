@@ -1,114 +1,39 @@
 """How a model's shape is read from its Hugging Face config.json, whatever words its architecture uses.
 
-What a config leaves out is what transformers takes for it. An architecture that is not known here counts as a Llama.
+What a config leaves out is what transformers takes for it.
 
-Not here: the models that are known by name (`planning.catalog.models`).
+Not here: what an architecture takes for granted (`planning.catalog.families`), the models that are known by name
+(`planning.catalog.models`).
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
+from finetune_operator.planning.catalog import families
+from finetune_operator.planning.catalog.families import Family
 from finetune_operator.planning.catalog.layouts import Layout
-from finetune_operator.planning.catalog.shape import Biases, ModelKind, ModelShape, Norm
+from finetune_operator.planning.catalog.shape import Biases, ModelKind, ModelShape
 
 
 class CatalogError(ValueError):
     """A config that no shape can be read from."""
 
 
-HIDDEN = ("hidden_size", "n_embd", "d_model")
-LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
-HEADS = ("num_attention_heads", "n_head", "num_heads")
+HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers")
+HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads")
 KV_HEADS = ("num_key_value_heads", "num_kv_heads")
 HEAD_DIM = ("head_dim", "d_kv")
-INNER = ("intermediate_size", "n_inner", "d_ff", "ffn_dim", "ff_intermediate_size", "ffn_hidden_size")
+INNER = (
+    *("intermediate_size", "n_inner", "d_ff", "ffn_dim", "ff_intermediate_size", "ffn_hidden_size"),
+    *("hidden_dim", "encoder_ffn_dim"),
+)
 VOCABULARY = ("vocab_size",)
-POSITIONS = ("max_position_embeddings", "seq_length", "n_positions", "max_sequence_length")
-EXPERT_FAMILIES = frozenset({"mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4"})
-"""Architectures with several MLPs a layer, beside those that say so in their name."""
-
+POSITIONS = ("max_position_embeddings", "seq_length", "n_positions", "max_sequence_length", "max_seq_len")
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Family:
-    """What all models of one `model_type` share; `numbers` are those that their configs may leave out."""
-
-    layout: Layout
-    kind: ModelKind = ModelKind.DECODER
-    norm: Norm = Norm.RMSNORM
-    gated: bool = True
-    tied: bool = False
-    biases: Biases = Biases.NONE
-    norms_per_layer: int = 2
-    qk_norm: bool = False
-    widens: bool = False
-    """Whether the MLP is four times as wide as the rest where nothing else is said."""
-    numbers: Mapping[str, int] = field(default_factory=dict)
-
-
-_LLAMA = _Family(layout=Layout.LLAMA)
-_QWEN2 = _Family(layout=Layout.LLAMA, biases=Biases.ATTENTION_IN)
-_GEMMA2 = _Family(layout=Layout.LLAMA, tied=True, norms_per_layer=4, numbers={"head_dim": 256})
-_GEMMA3 = _Family(
-    layout=Layout.LLAMA,
-    tied=True,
-    norms_per_layer=4,
-    qk_norm=True,
-    numbers={
-        "head_dim": 256,
-        "num_attention_heads": 8,
-        "num_key_value_heads": 4,
-        "vocab_size": 262_208,
-        "max_position_embeddings": 131_072,
-    },
-)
-_BERT = _Family(
-    layout=Layout.BERT, kind=ModelKind.ENCODER, norm=Norm.LAYERNORM, gated=False, tied=True, biases=Biases.ALL
-)
-_T5 = _Family(
-    layout=Layout.T5,
-    kind=ModelKind.ENCODER_DECODER,
-    gated=False,
-    tied=True,
-    numbers={"d_kv": 64, "max_position_embeddings": 512},
-)
-
-
-_PLAIN = _Family(layout=Layout.GPT_NEOX, norm=Norm.LAYERNORM, gated=False, biases=Biases.ALL, widens=True)
-"""Decoders as they were before Llama."""
-_FALCON = replace(_PLAIN, layout=Layout.FALCON, tied=True, numbers={"max_position_embeddings": 2048})
-
-_FAMILIES: Mapping[str, _Family] = {
-    "qwen2": _QWEN2,
-    "qwen2_vl": _QWEN2,
-    "qwen2_5_vl": _QWEN2,
-    "qwen2_5_vl_text": _QWEN2,
-    "qwen3": _Family(layout=Layout.LLAMA, qk_norm=True, numbers={"head_dim": 128}),
-    "qwen": _Family(layout=Layout.QWEN, biases=Biases.ATTENTION_IN),
-    "gemma": _Family(layout=Layout.LLAMA, tied=True, numbers={"head_dim": 256}),
-    "gemma2": _GEMMA2,
-    "gemma3": _GEMMA3,
-    "gemma3_text": _GEMMA3,
-    "phi3": _Family(layout=Layout.PHI3),
-    "phi3small": _Family(layout=Layout.PHI3_SMALL, norm=Norm.LAYERNORM, tied=True, biases=Biases.ALL),
-    "phi": replace(_PLAIN, layout=Layout.PHI, norms_per_layer=1),
-    "stablelm": _Family(layout=Layout.LLAMA, norm=Norm.LAYERNORM),
-    "falcon": replace(_FALCON, biases=Biases.NONE),
-    "bloom": _FALCON,
-    "gpt_neox": _PLAIN,
-    "starcoder2": replace(_PLAIN, layout=Layout.LLAMA, tied=True),
-    "gpt2": replace(_PLAIN, layout=Layout.GPT2, tied=True),
-    "opt": replace(_PLAIN, layout=Layout.OPT, tied=True),
-    "bert": _BERT,
-    "roberta": _BERT,
-    "xlm-roberta": _BERT,
-    "camembert": _BERT,
-    "t5": _T5,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +41,7 @@ class _Config:
     """A config.json with what its family takes for granted."""
 
     given: Mapping[str, object]
-    family: _Family
+    family: Family
 
     def known(self, keys: tuple[str, ...]) -> int | None:
         """Return the first of these numbers that is there and is not null."""
@@ -143,11 +68,6 @@ class _Config:
         return usually if value is None else bool(value)
 
 
-def has_experts(model_type: str) -> bool:
-    """Whether an architecture has several MLPs a layer, of which each token passes a few."""
-    return "moe" in model_type or model_type in EXPERT_FAMILIES
-
-
 def from_config(config: Mapping[str, object], *, name: str | None = None) -> ModelShape:
     """Return the shape that a config.json describes.
 
@@ -157,7 +77,7 @@ def from_config(config: Mapping[str, object], *, name: str | None = None) -> Mod
     nested = config.get("text_config")
     given = ChainMap(dict(nested), dict(config)) if isinstance(nested, Mapping) else config
     model_type = str(given.get("model_type") or "llama")
-    family = _FAMILIES.get(model_type, _LLAMA)
+    family = families.family(model_type)
     read = _Config(given, family)
     if read.known(EXPERTS):
         raise CatalogError(
@@ -165,7 +85,7 @@ def from_config(config: Mapping[str, object], *, name: str | None = None) -> Mod
         )
     heads = read.number(HEADS)
     hidden = read.number(HIDDEN)
-    positions, learned = _positions(read, model_type)
+    positions, learned = _positions(read)
     return ModelShape(
         name=name or str(given.get("_name_or_path") or model_type),
         source="config.json",
@@ -193,7 +113,11 @@ def from_config(config: Mapping[str, object], *, name: str | None = None) -> Mod
 
 
 def _decoder_layers(read: _Config) -> int:
-    return read.number(("num_decoder_layers", *LAYERS)) if read.family.kind is ModelKind.ENCODER_DECODER else 0
+    return (
+        read.number(("num_decoder_layers", "decoder_layers", *LAYERS))
+        if read.family.kind is ModelKind.ENCODER_DECODER
+        else 0
+    )
 
 
 def _kv_heads(read: _Config, heads: int) -> int:
@@ -207,20 +131,26 @@ def _kv_heads(read: _Config, heads: int) -> int:
 def _inner(read: _Config, hidden: int) -> int:
     """Return the width inside the MLP; the first Qwen counts its two gates together."""
     if read.family.widens:
-        return read.known(INNER) or 4 * hidden
+        return read.known(INNER) or (read.known(("expansion_ratio",)) or 4) * hidden
     return read.number(INNER) // (2 if read.family.layout is Layout.QWEN else 1)
 
 
-def _positions(read: _Config, model_type: str) -> tuple[int, int]:
-    """Return how long a sequence may be, and the rows of learned tables: positions and token types."""
-    said = read.number(POSITIONS)
-    if read.family.layout is Layout.BERT:
-        # RoBERTa counts from behind the padding token, so that two of its rows are never used
-        unused = 0 if model_type == "bert" else 2
-        return said - unused, said + (read.known(("type_vocab_size",)) or 2)
-    if read.family.layout is Layout.OPT:
-        return said, said + 2
-    return said, said if read.family.layout is Layout.GPT2 else 0
+def _positions(read: _Config) -> tuple[int, int]:
+    """Return how long a sequence may be, and the rows of learned tables: positions, distances and token types."""
+    said, family = read.number(POSITIONS), read.family
+    if family.layout is Layout.DEBERTA:
+        return said, _distances(read, said) + (said if read.says("position_biased_input", usually=True) else 0)
+    types = (read.known(("type_vocab_size",)) or family.token_types) if family.token_types else 0
+    rows = family.position_tables * (said + family.rows_before)
+    return said - family.unused_positions, rows + types
+
+
+def _distances(read: _Config, positions: int) -> int:
+    """Return the rows of DeBERTa's table of distances, to the left and to the right."""
+    if not read.says("relative_attention", usually=False):
+        return 0
+    buckets = read.given.get("position_buckets")
+    return 2 * (buckets if isinstance(buckets, int) and buckets > 0 else positions)
 
 
 def _window(read: _Config, positions: int) -> int | None:

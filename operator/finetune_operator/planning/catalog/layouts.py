@@ -23,9 +23,15 @@ class Layout(enum.StrEnum):
     GPT_NEOX = "gpt-neox"
     QWEN = "qwen"
     GPT2 = "gpt2"
+    GPTJ = "gptj"
+    MPT = "mpt"
     OPT = "opt"
     BERT = "bert"
+    DISTILBERT = "distilbert"
+    DEBERTA = "deberta"
+    MODERNBERT = "modernbert"
     T5 = "t5"
+    BART = "bart"
 
 
 class Group(enum.StrEnum):
@@ -80,7 +86,9 @@ def linears(layout: Layout, widths: Widths) -> tuple[Linear, ...]:
 
 def decoder_linears(layout: Layout, widths: Widths) -> tuple[Linear, ...]:
     """Return the matrices of one layer that also attends to an encoder's output."""
-    return tuple(_linear(row, _sizes(widths)) for row in (*_rows(layout, gated=widths.gated), *_CROSS_ATTENTION))
+    return tuple(
+        _linear(row, _sizes(widths)) for row in (*_rows(layout, gated=widths.gated), *_CROSS_ATTENTION[layout])
+    )
 
 
 _Row = tuple[str, str, str, Group]
@@ -131,8 +139,8 @@ def _mlp(names: str, up: tuple[str, ...], down: str, *, width: str = "inner") ->
     )
 
 
-_FULL_NAMES = frozenset({"attention.output.dense", "intermediate.dense", "output.dense"})
-"""Modules whose last word says nothing: BERT calls three of its matrices `dense`."""
+_FULL_NAMES = frozenset({"attention.output.dense", "intermediate.dense", "output.dense", "attn.Wo", "mlp.Wo"})
+"""Modules whose last word says nothing: BERT calls three of its matrices `dense`, ModernBERT two `Wo`."""
 
 _ATTENTION: Mapping[Layout, tuple[_Row, ...]] = {
     Layout.LLAMA: _attention("self_attn.{}", ("q_proj", "k_proj", "v_proj"), "o_proj"),
@@ -143,9 +151,15 @@ _ATTENTION: Mapping[Layout, tuple[_Row, ...]] = {
     Layout.GPT_NEOX: _fused("attention.{}", "query_key_value", "dense"),
     Layout.QWEN: _fused("attn.{}", "c_attn", "c_proj"),
     Layout.GPT2: _fused("attn.{}", "c_attn", "c_proj"),
+    Layout.GPTJ: _attention("attn.{}", ("q_proj", "k_proj", "v_proj"), "out_proj"),
+    Layout.MPT: _fused("attn.{}", "Wqkv", "out_proj"),
     Layout.OPT: _attention("self_attn.{}", ("q_proj", "k_proj", "v_proj"), "out_proj"),
     Layout.BERT: _attention("attention.{}", ("self.query", "self.key", "self.value"), "output.dense"),
+    Layout.DISTILBERT: _attention("attention.{}", ("q_lin", "k_lin", "v_lin"), "out_lin"),
+    Layout.DEBERTA: _attention("attention.{}", ("self.query_proj", "self.key_proj", "self.value_proj"), "output.dense"),
+    Layout.MODERNBERT: _fused("attn.{}", "Wqkv", "Wo"),
     Layout.T5: _attention("SelfAttention.{}", ("q", "k", "v"), "o"),
+    Layout.BART: _attention("self_attn.{}", ("q_proj", "k_proj", "v_proj"), "out_proj"),
 }
 
 _MLP: Mapping[Layout, tuple[_Row, ...]] = {
@@ -157,9 +171,15 @@ _MLP: Mapping[Layout, tuple[_Row, ...]] = {
     Layout.GPT_NEOX: _mlp("mlp.{}", ("dense_h_to_4h",), "dense_4h_to_h"),
     Layout.QWEN: _mlp("mlp.{}", ("w1", "w2"), "c_proj"),
     Layout.GPT2: _mlp("mlp.{}", ("c_fc",), "c_proj"),
+    Layout.GPTJ: _mlp("mlp.{}", ("fc_in",), "fc_out"),
+    Layout.MPT: _mlp("ffn.{}", ("up_proj",), "down_proj"),
     Layout.OPT: _mlp("{}", ("fc1",), "fc2"),
     Layout.BERT: _mlp("{}", ("intermediate.dense",), "output.dense"),
+    Layout.DISTILBERT: _mlp("ffn.{}", ("lin1",), "lin2"),
+    Layout.DEBERTA: _mlp("{}", ("intermediate.dense",), "output.dense"),
+    Layout.MODERNBERT: _mlp("mlp.{}", ("Wi",), "Wo", width="2inner"),
     Layout.T5: _mlp("DenseReluDense.{}", ("wi_0", "wi_1"), "wo"),
+    Layout.BART: _mlp("{}", ("fc1",), "fc2"),
 }
 
 _PLAIN_MLP: Mapping[Layout, tuple[_Row, ...]] = {
@@ -168,9 +188,18 @@ _PLAIN_MLP: Mapping[Layout, tuple[_Row, ...]] = {
 }
 """Families that come with a gate and without: what they are without."""
 
-_CROSS_ATTENTION: tuple[_Row, ...] = (
-    ("EncDecAttention.q", "hidden", "query", Group.CROSS_QUERY),
-    ("EncDecAttention.k", "hidden", "kv", Group.CROSS_MEMORY),
-    ("EncDecAttention.v", "hidden", "kv", Group.CROSS_MEMORY),
-    ("EncDecAttention.o", "query", "hidden", Group.CROSS_OUT),
-)
+
+def _cross(names: str, reads: tuple[str, str, str], out: str) -> tuple[_Row, ...]:
+    query, key, value = (names.format(name) for name in reads)
+    return (
+        (query, "hidden", "query", Group.CROSS_QUERY),
+        (key, "hidden", "kv", Group.CROSS_MEMORY),
+        (value, "hidden", "kv", Group.CROSS_MEMORY),
+        (names.format(out), "query", "hidden", Group.CROSS_OUT),
+    )
+
+
+_CROSS_ATTENTION: Mapping[Layout, tuple[_Row, ...]] = {
+    Layout.T5: _cross("EncDecAttention.{}", ("q", "k", "v"), "o"),
+    Layout.BART: _cross("encoder_attn.{}", ("q_proj", "k_proj", "v_proj"), "out_proj"),
+}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from finetune_operator.api.v1alpha1.pretrained import ModelNumbers
-from finetune_operator.planning.catalog import hf_config
+from finetune_operator.planning.catalog import families, hf_config
 from finetune_operator.planning.catalog.hf_config import CatalogError
 from finetune_operator.planning.catalog.layouts import Layout
 from finetune_operator.planning.catalog.shape import Biases, ModelShape
@@ -45,7 +45,7 @@ def read_shape(config: Mapping[str, object]) -> ModelNumbers:
     kind = config.get("model_type")
     if not isinstance(kind, str) or not kind:
         raise CatalogError("config.json: model_type is missing")
-    if hf_config.has_experts(kind):
+    if families.has_experts(kind):
         raise CatalogError(f"config.json: model_type {kind} has experts, whose memory is not planned")
     model = hf_config.from_config(config)
     if model.heads % model.kv_heads:
@@ -62,7 +62,7 @@ def read_shape(config: Mapping[str, object]) -> ModelNumbers:
 
 def _shape(model: ModelShape) -> ModelNumbers:
     halves = 2 if model.layout is Layout.QWEN else 1  # a Qwen of the first kind counts its two gates together
-    unused = 2 if model.layout is Layout.BERT and model.model_type != "bert" else 0  # a RoBERTa's first positions
+    unused = families.family(model.model_type).unused_positions
     return ModelNumbers(
         architecture=model.model_type,
         hidden_size=model.hidden,

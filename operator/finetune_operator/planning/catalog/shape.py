@@ -42,7 +42,13 @@ class Biases(enum.StrEnum):
 T5_DISTANCES = 32
 """Rows of T5's table of relative distances, one table for the encoder and one for the decoder."""
 
-HEADS_WITH_BIAS = frozenset({Layout.PHI})
+OWN_DISTANCES = frozenset({"umt5"})
+"""Model types that have such a table in every layer."""
+
+NORMED_EMBEDDINGS = frozenset({"bloom"})
+"""Model types with a norm behind the embedding, beside that behind the last layer."""
+
+HEADS_WITH_BIAS = frozenset({Layout.PHI, Layout.GPTJ})
 """Families whose output head has a bias."""
 
 
@@ -134,9 +140,11 @@ class ModelShape(ApiModel):
         """Weights of norms, biases and small tables."""
         norm = self.hidden * (2 if self.norm is Norm.LAYERNORM else 1)
         stacks, layers = (2, self.layers + self.decoder_layers) if self.decoder_layers else (1, self.layers)
-        norms = norm * (layers * self.norms_per_layer + self.decoder_layers + stacks)
+        apart = stacks + (1 if self.model_type in NORMED_EMBEDDINGS else 0)
+        norms = norm * (layers * self.norms_per_layer + self.decoder_layers + apart)
         heads = 2 * self.head_dim * layers if self.qk_norm else 0
-        distances = stacks * T5_DISTANCES * self.heads if self.layout is Layout.T5 else 0
+        tables = layers if self.model_type in OWN_DISTANCES else stacks
+        distances = tables * T5_DISTANCES * self.heads if self.layout is Layout.T5 else 0
         return norms + heads + distances + layers * self._biases + self._head_bias
 
     @property

@@ -36,7 +36,10 @@ WIDE_NORMS = ("gemma",)
 SLIDING_SHARE = {"gemma3_text": 5 / 6, "gemma3": 5 / 6}
 """Part of the layers with a sliding window, where it is not all of them."""
 
-PYTHON_GELU = frozenset({Layout.PHI, Layout.GPT2})
+WITHOUT_KERNEL = CAPPED | {"bloom", "gptj", "mpt", "deberta-v2"}
+"""Model types whose attention transformers writes out, whatever it is asked for: biases by distance, and old code."""
+
+PYTHON_GELU = frozenset({Layout.PHI, Layout.GPT2, Layout.GPTJ})
 PYTHON_GELU_VALUES = 4
 """Values that `gelu_new` keeps, being written as several operations."""
 
@@ -107,7 +110,7 @@ def autocasts(work: Workload) -> bool:
 
 def _kernel(shape: ModelShape, work: Workload) -> Attention:
     """Return how attention is computed: as was said, else as transformers does by itself."""
-    return work.stack.attention or (Attention.EAGER if shape.model_type in CAPPED else Attention.FLASH)
+    return work.stack.attention or (Attention.EAGER if shape.model_type in WITHOUT_KERNEL else Attention.FLASH)
 
 
 def _wide(shape: ModelShape, work: Workload) -> bool:
@@ -207,7 +210,7 @@ def _projected(shape: ModelShape, work: Workload, *, repeated: bool) -> float:
 
 def _distances(shape: ModelShape, work: Workload) -> float:
     """Return the bytes of T5's table of distances, which each layer keeps, for all rows together."""
-    if shape.kind is not ModelKind.ENCODER_DECODER:
+    if shape.layout is not Layout.T5:
         return 0.0
     rows = 1 if _kernel(shape, work) is Attention.PADDED else work.micro_batch_size  # a mask makes each row's its own
     return work.width * shape.heads * work.sequence_length / rows

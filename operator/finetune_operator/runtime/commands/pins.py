@@ -196,7 +196,9 @@ PINS: Final[Mapping[str, Pin]] = {
         spec=("training", "epochs"), read=number, meaning="passes over the rows; takes the place of maxSteps"
     ),
     "strategy": Pin(
-        spec=("distribution", "strategy"), read=one_of(tuple(Strategy)), meaning="none, ddp, deepspeed or fsdp; nothing is offloaded unless said"
+        spec=("distribution", "strategy"),
+        read=one_of(tuple(Strategy)),
+        meaning="none, ddp, deepspeed or fsdp; nothing is offloaded unless said",
     ),
     "zeroStage": Pin(spec=("distribution", "zeroStage"), read=whole, meaning="stage of DeepSpeed's ZeRO, 0 to 3"),
     "offloadOptimizer": Pin(

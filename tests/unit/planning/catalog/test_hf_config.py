@@ -50,6 +50,12 @@ def test_other_architectures_add_up_to_their_published_parameters(name):
     assert from_config(config).parameters == pytest.approx(published, rel=1e-4)
 
 
+def test_a_width_inside_is_a_multiple_where_a_config_says_so():
+    mpt = {"model_type": "mpt", "d_model": 64, "n_heads": 4, "n_layers": 2, "max_seq_len": 64, "vocab_size": 100}
+    assert from_config(mpt).intermediate == 256
+    assert from_config(mpt | {"expansion_ratio": 8}).intermediate == 512
+
+
 def test_an_unknown_architecture_counts_as_a_llama():
     assert numbers(from_config(LLAMA | {"model_type": "brand-new"})) == numbers(find("llama-3.1-8b")) | {
         "model_type": "brand-new"
@@ -96,8 +102,8 @@ def test_an_encoder_decoder_is_recognised():
 @pytest.mark.parametrize(
     ("key", "message"),
     {
-        "hidden_size": r"hidden_size \(or n_embd, d_model\) is missing",
-        "num_hidden_layers": r"num_hidden_layers \(or n_layer, num_layers\) is missing",
+        "hidden_size": r"hidden_size \(or n_embd, n_embed, d_model, dim\) is missing",
+        "num_hidden_layers": r"num_hidden_layers \(or n_layer, num_layers, .*\) is missing",
         "vocab_size": "vocab_size is missing",
         "intermediate_size": "intermediate_size .*ffn_dim.* is missing",
     }.items(),

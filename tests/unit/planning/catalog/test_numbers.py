@@ -8,6 +8,7 @@ from finetune_operator.api.v1alpha1.pretrained import ModelNumbers, Shape
 from finetune_operator.planning.catalog import (
     CatalogError,
     described,
+    families,
     find,
     from_config,
     hf_config,
@@ -28,6 +29,10 @@ OTHERS = {
     "one that counts its tables": BERT | {"type_vocab_size": 7},
     "one with learned positions": LLAMA | {"model_type": "opt", "ffn_dim": 512, "num_key_value_heads": None},
     "one of the first decoders": LLAMA | {"model_type": "gpt2", "n_inner": None},
+    "an encoder of RoBERTa's kind": BERT | {"model_type": "camembert", "max_position_embeddings": 514},
+    "an encoder with distances": BERT | {"model_type": "deberta-v2", "relative_attention": True},
+    "an encoder-decoder with layer norms": LLAMA | {"model_type": "bart", "num_key_value_heads": None},
+    "an encoder-decoder that shares its table of distances with nobody": T5_SMALL | {"model_type": "umt5"},
     "a window that is not used": PHI3_MINI | {"use_sliding_window": False},
 }
 
@@ -56,7 +61,7 @@ class Asked(dict):
         return super().get(key, default)
 
 
-@pytest.mark.parametrize("kind", sorted(hf_config._FAMILIES))
+@pytest.mark.parametrize("kind", sorted(families.FAMILIES))
 def test_an_inspection_tells_every_key_that_a_shape_is_read_from(kind):
     config = Asked(LLAMA | {"model_type": kind})
     from_config(config)
@@ -64,7 +69,7 @@ def test_an_inspection_tells_every_key_that_a_shape_is_read_from(kind):
 
 
 def test_no_key_is_told_that_nobody_reads():
-    sources = inspect.getsource(hf_config)
+    sources = inspect.getsource(hf_config) + inspect.getsource(families)
     assert {key for key in MODEL_CONFIG_KEYS if f'"{key}"' not in sources} == set()
 
 
@@ -74,7 +79,7 @@ WRONG = {
     "an architecture with experts": ({"model_type": "qwen2_moe"}, "model_type qwen2_moe has experts"),
     "an architecture of no known form": ({"model_type": "GPT 5"}, "model_type cannot be 'GPT 5'"),
     "experts": ({"num_experts": 8}, "model_type llama is a mixture of experts"),
-    "a number that is missing": ({"hidden_size": None}, "hidden_size (or n_embd, d_model) is missing"),
+    "a number that is missing": ({"hidden_size": None}, "hidden_size (or n_embd, n_embed, d_model, dim) is missing"),
     "a number that is none": ({"vocab_size": "32k"}, "vocab_size must be a whole number above 0, but is '32k'"),
     "a number beyond all models": ({"num_hidden_layers": 99_999}, "num_hidden_layers cannot be 99999"),
     "heads that cannot be shared": (

@@ -81,7 +81,14 @@ DIVIDED = {
 @pytest.mark.parametrize("texts", DIVIDED.values(), ids=DIVIDED)
 def test_a_published_run_with_divided_quantized_weights_is_planned_again(job, capsys, texts):
     large = job(model={"name": "meta-llama/Llama-2-70b-hf"}, task="causal-lm")
-    fixed = ["method=qlora", "accelerator=nvidia-a100-80gb", "devicesPerNode=2", "microBatchSize=1", "sequenceLength=512", *texts]
+    fixed = [
+        "method=qlora",
+        "accelerator=nvidia-a100-80gb",
+        "devicesPerNode=2",
+        "microBatchSize=1",
+        "sequenceLength=512",
+        *texts,
+    ]
     assert main([large, "-o", "json", *pinned(*fixed)]) == FITS
     found = json.loads(capsys.readouterr().out)
     assert any("does not divide quantized weights" in one for one in found["warnings"])

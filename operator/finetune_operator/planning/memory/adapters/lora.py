@@ -14,9 +14,6 @@ from finetune_operator.planning.catalog import Group, Linear, ModelKind, ModelSh
 from finetune_operator.planning.memory.workload import Adapter
 
 ALL_LINEAR = "all-linear"
-ENCODER_TARGETS = ("query", "value")
-"""What the trainer adapts in a BERT-like encoder unless told otherwise."""
-
 DORA_SLOWDOWN = 1.23
 """DoRA's time of a step against LoRA's (PEFT's benchmark, Llama-3.2-3B on an L40S: 4,346 and 3,525 tokens a second)."""
 
@@ -66,8 +63,11 @@ class Targets:
 
 
 def default_targets(shape: ModelShape) -> tuple[str, ...]:
-    """Return the layers that get a LoRA adapter when the user names none."""
-    return ENCODER_TARGETS if shape.kind is ModelKind.ENCODER else (ALL_LINEAR,)
+    """Return the layers that get a LoRA adapter when the user names none: of an encoder query and value."""
+    if shape.kind is not ModelKind.ENCODER:
+        return (ALL_LINEAR,)
+    inward = [one.name for one in shape.linears if one.group is Group.ATTENTION_IN]
+    return tuple(dict.fromkeys((inward[0], inward[-1])))
 
 
 def targets(shape: ModelShape, names: tuple[str, ...]) -> Targets:
