@@ -98,7 +98,7 @@ def parse(texts: Iterable[str]) -> Pins:
         if not sign or not name or not value:
             raise BadInput(f"--pin {text}: write it as name=value, such as method=lora")
         if "." in name:
-            paths[tuple(name.removeprefix("spec.").split("."))] = yaml.safe_load(value)
+            paths[_path(text, name)] = _value(text, value)
             continue
         if name not in PINS:
             raise BadInput(f"--pin {name}: there is no such pin; {like(name, PINS)}; any other field by its path")
@@ -107,6 +107,21 @@ def parse(texts: Iterable[str]) -> Pins:
         except ValueError as error:
             raise BadInput(f"--pin {name}: {error}, not {value!r}") from error
     return Pins(named=named, paths=paths)
+
+
+def _path(text: str, name: str) -> Path:
+    path = tuple(name.removeprefix("spec.").split("."))
+    if not all(path):
+        raise BadInput(f"--pin {text}: a path has a word between its dots, such as training.packing=true")
+    return path
+
+
+def _value(text: str, value: str) -> Any:
+    """Read a value as a manifest has it."""
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise BadInput(f"--pin {text}: the value is no YAML: {' '.join(str(error).split())}") from error
 
 
 def described() -> Iterable[tuple[str, str]]:

@@ -146,6 +146,8 @@ WRONG = {
     "epochs=x": "must be a number, not 'x'",
     "autocast=yes": "must be one of true, false, not 'yes'",
     "adapterBytes=3": "must be one of 2, 4, not '3'",
+    "training.sequenceLength={": "the value is no YAML: while parsing",
+    "training..packing=true": "a path has a word between its dots",
     "attention=sdpa": "must be one of flash, eager",
 }
 
