@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import typing
+from collections.abc import Iterator
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -15,6 +16,7 @@ from finetune_operator.api.v1alpha1.model import ApiModel, maybe, text
 from finetune_operator.api.v1alpha1.sources import IMAGE
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.storage import CheckpointStorage
+from finetune_operator.planning import catalog
 
 GIB = 1024**3
 ANY = "*"
@@ -199,6 +201,25 @@ class Profiles(ApiModel):
         """Say whether a job may run this trainer image; it is compared as it is written."""
         own = {self.trainer.image, *(one.image for one in self.hardware.values() if one.image)}
         return image in own or any(_matches(pattern, image) for pattern in self.allowed_images)
+
+
+def misnamed(profiles: Profiles) -> Iterator[str]:
+    """Return what the file names and the catalog does not have, each with the path of its key below `profiles`."""
+    for name, offered in profiles.hardware.items():
+        if catalog.find_accelerator(offered.accelerator) is None:
+            like = catalog.nearest_accelerators(offered.accelerator)
+            yield _unknown(f"hardware.{name}.accelerator", offered.accelerator, like)
+        if offered.instance_type and catalog.find_instance(offered.instance_type) is None:
+            like = catalog.nearest_instances(offered.instance_type)
+            yield _unknown(f"hardware.{name}.instanceType", offered.instance_type, like)
+    for instance in profiles.prices:
+        if catalog.find_instance(instance) is None:
+            yield _unknown(f"prices.{instance}", instance, catalog.nearest_instances(instance))
+
+
+def _unknown(path: str, word: str, like: tuple[str, ...]) -> str:
+    hint = f"; did you mean {' or '.join(like)}?" if like else ""
+    return f"{path}: '{word}' is not in the catalog{hint}"
 
 
 def _matches(pattern: str, image: str) -> bool:

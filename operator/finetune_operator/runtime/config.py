@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from finetune_operator.api.keys import FIELD_MANAGER
 from finetune_operator.api.v1alpha1.model import ApiModel
-from finetune_operator.planning.profiles import Profiles
+from finetune_operator.planning.profiles import Profiles, misnamed
 
 
 class Watch(ApiModel):
@@ -96,12 +96,15 @@ def load(path: pathlib.Path | None) -> OperatorConfig:
         return OperatorConfig()
     try:
         raw = yaml.safe_load(path.read_text("utf-8")) or {}
-        return OperatorConfig.model_validate(raw)
+        config = OperatorConfig.model_validate(raw)
     except ValidationError as error:
         lines = [f"{_place(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
         raise ConfigError(f"{path}: " + "; ".join(lines)) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    if wrong := "; ".join(f"profiles.{line}" for line in misnamed(config.profiles)):
+        raise ConfigError(f"{path}: {wrong}")
+    return config
 
 
 def _place(parts: tuple[int | str, ...]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 from builders import a_job
-from finetune_operator.planning.profiles import Profiles
+from finetune_operator.planning.profiles import Profiles, misnamed
 from pydantic import ValidationError
 
 IMAGES = {
@@ -117,6 +117,15 @@ def test_what_cannot_be_is_refused_with_its_place(profiles, want):
         Profiles.model_validate(profiles)
     (first, *_others) = refused.value.errors()
     assert ".".join(str(part) for part in first["loc"] if part != "[key]") == want
+
+
+def test_names_that_the_catalog_does_not_have_are_told_with_their_place():
+    hardware = {"a": {"accelerator": "nvidia-l44"}, "b": {"accelerator": "nvidia-l4", "instanceType": "zzzzzzzzzz"}}
+    offered = Profiles.model_validate({"hardware": hardware, "prices": {"g6.xlarge": 1}})
+    first, second = misnamed(offered)
+    assert first.startswith("hardware.a.accelerator: 'nvidia-l44' is not in the catalog; did you mean nvidia-l4")
+    assert second == "hardware.b.instanceType: 'zzzzzzzzzz' is not in the catalog"
+    assert list(misnamed(Profiles())) == []
 
 
 def test_no_default_storage_is_no_storage():

@@ -43,6 +43,14 @@ WRONG = {
         "profiles: {defaultStorage: {template: {}, ephemeral: {}}}",
         r"config\.yaml: profiles\.defaultStorage: set exactly one of claim, template, ephemeral",
     ),
+    "an accelerator that nobody knows is named": (
+        "profiles: {hardware: {a: {accelerator: nvidia-l44}}}",
+        r"config\.yaml: profiles\.hardware\.a\.accelerator: 'nvidia-l44' is not in the catalog; did you mean nvidia-l4",
+    ),
+    "instance types are checked where one runs and where one is priced": (
+        "profiles: {hardware: {a: {accelerator: cpu, instanceType: g6.xlrge}}, prices: {g5.xlrge: 1}}",
+        r"profiles\.hardware\.a\.instanceType: .* did you mean g6\.xlarge.*; profiles\.prices\.g5\.xlrge: .*g5\.xlarge",
+    ),
     "an image pattern that allows too much is refused": (
         "profiles: {allowedImages: ['*']}",
         r"profiles\.allowedImages\.0: String should match",

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from finetune_operator.planning import catalog
 from finetune_operator.planning.catalog import CatalogError, ModelShape
-from finetune_operator.planning.profiles import Profiles
+from finetune_operator.planning.profiles import Profiles, misnamed
 from finetune_operator.runtime.commands import complaints
 from finetune_operator.runtime.commands.complaints import BadInput
 from finetune_operator.runtime.config import ConfigError, OperatorConfig, load
@@ -31,7 +31,7 @@ def profiles(path: pathlib.Path | None) -> Profiles:
     try:
         raw = yaml.safe_load(path.read_text("utf-8")) if path else None
         if path and isinstance(raw, dict) and raw.keys() & PARTS and not raw.keys() & WHOLE:
-            return Profiles.model_validate(raw)
+            return _known(path, Profiles.model_validate(raw))
         return load(path).profiles
     except ValidationError as error:
         found = complaints.lines(error, complaints.ANY, "profiles")
@@ -40,6 +40,12 @@ def profiles(path: pathlib.Path | None) -> Profiles:
         raise BadInput(str(error)) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadInput(f"{path}: {error}") from error
+
+
+def _known(path: pathlib.Path, offered: Profiles) -> Profiles:
+    if wrong := "\n".join(f"{path}: profiles.{line}" for line in misnamed(offered)):
+        raise BadInput(wrong)
+    return offered
 
 
 def shape(path: pathlib.Path | None) -> ModelShape | None:

@@ -41,6 +41,10 @@ WRONG = {
         "cpu: {memoryBytes: -1}",
         r"profiles\.cpu\.memoryBytes: must be greater than 0, not -1",
     ),
+    "a name that is in no catalog": (
+        "{hardware: {a: {accelerator: nvidia-l44}}, prices: {zzzzzzzzzz: 1.0}}",
+        r"profiles\.hardware\.a\.accelerator: .*\n.*: profiles\.prices\.zzzzzzzzzz: '\w*' is not in the catalog$",
+    ),
     "no YAML": ("a: [", "file"),
     "a list": ("- a", "the file"),
 }
