@@ -14,24 +14,34 @@ from dataclasses import replace
 from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.memory.estimate import MIB, MemoryEstimate
-from finetune_operator.planning.memory.states import states
+from finetune_operator.planning.memory.states import BLOCK_BYTES, largest_linear, states
 from finetune_operator.planning.memory.workload import PARAMETERS_STAGE, Loss, Workload
 
 FLOAT = 4
 
-CLASSIFICATION_STACK = 790 * MIB
+CLASSIFICATION_STACK = 800 * MIB
 """Resident size with torch, transformers, PEFT and pyarrow imported (740 MiB, of it 325 mapped files; 30 MiB more than
-before tokenized rows were kept in Arrow files), and blocks that the allocator keeps from one step to the next."""
+before tokenized rows were kept in Arrow files), and blocks that the allocator keeps from one step to the next (in sixty
+steps on rows of any length 40 to 80 MiB more than in twenty on rows of one)."""
 
 GENERATION_STACK = 810 * MIB
 """The same with TRL and datasets (measured 793 to 806 MiB)."""
 
-QUANTIZATION_STACK = 130 * MIB
-"""What bitsandbytes adds: its import, and blocks into which weights are dequantized (48 to 150 MiB in sixty steps)."""
+QUANTIZATION_STACK = 100 * MIB
+"""What bitsandbytes adds to any model: its import (43 to 45 MiB), and what the allocator cannot use between blocks into
+which weights are dequantized (48 to 110 MiB in all for a model with 7 MiB of them)."""
 
-DEEPSPEED_STACK = 80 * MIB
-"""What DeepSpeed adds to each process: its import, and groups on gloo (measured 1,004 to 1,017 MiB at ZeRO 2 and 3
-where one process took 942; DDP added nothing, 940)."""
+KEPT_DEQUANTIZED, KEPT_AT_MOST = 2, 128 * MIB
+"""Copies of all matrices that the allocator comes to hold: each is dequantized forward and backward, between values of
+every length (140 MiB of heap beside LoRA's in sixty steps, where all matrices take 41; none of it in files). And the
+most: blocks are taken again by the matrices of other layers."""
+
+GIVEN_BACK = 32 * MIB
+"""Blocks of this size and more go straight back to the system: the most that glibc's threshold grows to."""
+
+DEEPSPEED_STACK = 95 * MIB
+"""What DeepSpeed adds to each process: its import, and groups on gloo (measured in sixty steps beside one process: 46
+MiB at ZeRO 0 and 104 at ZeRO 1; DDP added nothing)."""
 
 SCORE_COPIES = 5
 """Copies of an encoder's attention scores: scores, softmax, dropout mask, product, and one in passing."""
@@ -49,7 +59,7 @@ def estimate(shape: ModelShape, work: Workload) -> MemoryEstimate:
     held = states(shape, work)
     terms = {
         "stack": stack(work),
-        "weights": max(held.weights, _whole_at_first(shape, work)),
+        "weights": _weights(shape, work, held.weights),
         "adapter": held.adapter,
         "gradients": held.gradients,
         "optimizer": held.optimizer,
@@ -57,7 +67,7 @@ def estimate(shape: ModelShape, work: Workload) -> MemoryEstimate:
         "reference": held.reference,
         "activations": _activations(shape, work),
         "logits": _logits(shape, work),
-        "dequantized": FLOAT * shape.hidden * shape.intermediate if work.quantizer else 0,
+        "dequantized": _dequantized(shape) if work.quantizer else 0,
     }
     terms["headroom"] = sum(terms.values()) * (HEADROOM - 1)
     return MemoryEstimate(terms=tuple((name, round(size)) for name, size in terms.items() if round(size)))
@@ -70,9 +80,23 @@ def stack(work: Workload) -> int:
     return found + (QUANTIZATION_STACK if work.quantizer else 0)
 
 
-def _whole_at_first(shape: ModelShape, work: Workload) -> float:
-    """Return the bytes of a model that each process loads whole before ZeRO-3 leaves it a part; 0 at other stages."""
-    return float(FLOAT * shape.parameters) if work.sharding.stage == PARAMETERS_STAGE else 0.0
+def _weights(shape: ModelShape, work: Workload, held: float) -> float:
+    """Return the bytes of a model and of the file that it was loaded from, where that stays.
+
+    Weights of an fp32 file are the mapped file itself: where some were quantized, the others keep all of it mapped.
+    Encoders come in fp32; decoders in 16 bits, so that all that is not quantized is copied, and the file let go.
+    Before ZeRO-3 each process loads the model whole, and its part of it is copied out.
+    """
+    whole = float(FLOAT * shape.parameters)
+    if work.quantizer is not None and shape.kind is ModelKind.ENCODER:
+        return whole + shape.linear_parameters * BLOCK_BYTES[work.quantizer]
+    return whole + held if work.sharding.stage == PARAMETERS_STAGE else held
+
+
+def _dequantized(shape: ModelShape) -> float:
+    """Return the bytes of matrices in fp32 that are held while quantized ones compute, and between such moments."""
+    one, every = FLOAT * largest_linear(shape), FLOAT * shape.linear_parameters
+    return float(one if one >= GIVEN_BACK else min(KEPT_DEQUANTIZED * every, one + KEPT_AT_MOST))
 
 
 def _activations(shape: ModelShape, work: Workload) -> float:

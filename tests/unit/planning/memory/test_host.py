@@ -2,17 +2,23 @@
 
 import csv
 import dataclasses
+import json
 import pathlib
 
 import pytest
+import yaml
 from any_workloads import a_workload_of, an_adapter, workloads
+from finetune_operator.api import keys
 from finetune_operator.api.v1alpha1.hardware import Strategy
+from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.technique import Method, PeftType
 from finetune_operator.api.v1alpha1.training import Precision
 from finetune_operator.planning import catalog
 from finetune_operator.planning.memory import host
 from finetune_operator.planning.memory.estimate import MIB
 from finetune_operator.planning.memory.workload import Loss, Quantizer, Sharding
+from finetune_operator.planning.plan import plan
+from finetune_operator.planning.profiles import Profiles
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -60,8 +66,9 @@ def test_ddp_costs_a_process_no_stack_of_its_own_and_deepspeed_does():
 
 
 def test_a_model_whose_parameters_are_split_is_held_whole_before_that():
-    work = dataclasses.replace(a_workload_of(TINY, Method.FULL), sharding=shared(Strategy.DEEPSPEED, 3))
-    assert dict(host.estimate(TINY, work).terms)["weights"] == host.FLOAT * TINY.parameters
+    whole = a_workload_of(TINY, Method.FULL, precision=Precision.FP32)
+    work = dataclasses.replace(whole, sharding=shared(Strategy.DEEPSPEED, 3))
+    assert dict(host.estimate(TINY, work).terms)["weights"] == 1.5 * host.FLOAT * TINY.parameters
 
 
 @given(workloads(), some.integers(1, 64))
@@ -134,3 +141,38 @@ def test_an_encoder_decoder_counts_the_layers_of_both_sides():
     one_side = catalog.ModelShape.model_validate(t5.model_dump() | {"decoder_layers": 0})
     both, one = (terms(shape, Method.FULL, sequence_length=8)["activations"] for shape in (t5, one_side))
     assert both == 2 * one
+
+
+SCENARIOS = pathlib.Path(__file__).parents[4] / "examples/scenarios"
+RUNS = json.loads((pathlib.Path(__file__).parents[4] / "bench/scenarios/results.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("cell", RUNS)
+def test_a_job_of_the_table_stays_within_its_plan_which_is_not_far_above(cell):
+    """Whole runs of examples/scenarios, as `bench/scenarios` measured them: the peak of one process."""
+    documents = yaml.safe_load_all((SCENARIOS / f"{cell}.yaml").read_text("utf-8"))
+    (spec,) = (one["spec"] for one in documents if one and one["kind"] == keys.KIND)
+    planned = plan(FineTuneJobSpec.model_validate(spec), Profiles())
+    assert 1.0 <= planned.memory.peak / (RUNS[cell]["peak_mib"] * MIB) <= 1.2
+
+
+def test_every_cell_of_the_table_was_run():
+    assert len(RUNS) >= 54
+
+
+def test_blocks_that_go_straight_back_are_not_kept():
+    small, large = catalog.find("all-minilm-l6-v2"), catalog.find("llama-3.1-8b")
+    kept = {
+        shape.name: dict(host.estimate(shape, a_workload_of(shape, Method.QLORA, quantizer=Quantizer.NF4)).terms)
+        for shape in (small, large)
+    }
+    assert kept[small.name]["dequantized"] == 8 * small.linear_parameters
+    assert kept[large.name]["dequantized"] == 4 * 4096 * 14336
+    middle = catalog.find("qwen2.5-0.5b")
+    found = dict(host.estimate(middle, a_workload_of(middle, Method.QLORA, quantizer=Quantizer.NF4)).terms)
+    assert found["dequantized"] == 4 * 896 * 4864 + host.KEPT_AT_MOST
+
+
+def test_a_quantized_model_keeps_the_file_that_it_was_loaded_from():
+    work = a_workload_of(MINILM, Method.QLORA, quantizer=Quantizer.NF4)
+    assert dict(host.estimate(MINILM, work).terms)["weights"] > 4 * MINILM.parameters
