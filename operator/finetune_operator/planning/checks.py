@@ -16,8 +16,8 @@ from finetune_operator.api.v1alpha1.training import Metric, Precision
 from finetune_operator.planning import catalog
 from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.machines import Machine
-from finetune_operator.planning.memory.adapters.lora import ALL_LINEAR
-from finetune_operator.planning.memory.workload import PARAMETERS_STAGE, TRAINER, Stack
+from finetune_operator.planning.memory.adapters.lora import ALL_LINEAR, HEADS
+from finetune_operator.planning.memory.workload import PARAMETERS_STAGE, TRAINER, Loss, Stack
 from finetune_operator.planning.refusal import Refusal
 
 ENCODER_TASKS = frozenset({Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING})
@@ -51,8 +51,9 @@ def is_inspected(spec: FineTuneJobSpec) -> bool:
 
 def contradiction(spec: FineTuneJobSpec, model: ModelShape, machine: Machine, stack: Stack = TRAINER) -> Refusal | None:
     """Return the first thing that cannot be, `stack` being the software that trains."""
-    for check in (_hardware, _division, _task, _metrics, _targets, _variant, _technique, _length, _precision, _batch):
-        if check is _division and stack.shards_quantized:
+    able = ({_division} if stack.shards_quantized else set()) | ({_head} if stack.loss not in PAST_THE_HEAD else set())
+    for check in CHECKS:
+        if check in able:
             continue
         for message in check(spec, model, machine):
             unsupported = check in (_hardware, _division, _task, _variant, _technique)
@@ -61,6 +62,9 @@ def contradiction(spec: FineTuneJobSpec, model: ModelShape, machine: Machine, st
 
 
 Check = Callable[[FineTuneJobSpec, ModelShape, Machine], Iterator[str]]
+
+PAST_THE_HEAD = frozenset({None, Loss.FUSED})
+"""Losses that read the head's own weights; unset, the trainer's."""
 
 
 def _hardware(spec: FineTuneJobSpec, _model: ModelShape, machine: Machine) -> Iterator[str]:
@@ -128,10 +132,19 @@ def _targets(spec: FineTuneJobSpec, model: ModelShape, _machine: Machine) -> Ite
         return
     linears = (*model.linears, *model.decoder_linears)
     for name in lora.target_modules:
-        if name != ALL_LINEAR and not any(one.matches(name) or one.name == name for one in linears):
+        if name not in {ALL_LINEAR, *HEADS} and not any(one.matches(name) or one.name == name for one in linears):
             known = ", ".join(dict.fromkeys(one.name for one in linears))
             path = "spec.technique.lora.targetModules"
             yield f"{path}: '{name}' is no matrix of {model.name}; take all-linear or {known}"
+
+
+def _head(spec: FineTuneJobSpec, _model: ModelShape, _machine: Machine) -> Iterator[str]:
+    """Look for an adapted output head, which the trainer's loss goes past: it reads the head's own weights."""
+    lora = spec.technique.lora
+    for name in (lora.target_modules if lora else None) or ():
+        if name in HEADS:
+            path = "spec.technique.lora.targetModules"
+            yield f"{path}: the loss reads '{name}' past its adapter; train it whole: modulesToSave: [{name}]"
 
 
 def _variant(spec: FineTuneJobSpec, _model: ModelShape, _machine: Machine) -> Iterator[str]:
@@ -224,6 +237,13 @@ def _counts(spec: FineTuneJobSpec, machine: Machine) -> list[int]:
     least = 2 if spec.distribution.strategy is Strategy.FSDP else 1
     counts = [devices * nodes for devices in machine.device_counts for nodes in machine.node_counts]
     return [count for count in counts if count >= least]
+
+
+CHECKS: tuple[Check, ...] = (
+    *(_hardware, _division, _task, _metrics, _targets, _head, _variant),
+    *(_technique, _length, _precision, _batch),
+)
+"""In the order in which they are told."""
 
 
 def _unknown_model(spec: FineTuneJobSpec) -> Refusal:

@@ -124,7 +124,7 @@ def _from_profile(name: str, profile: HardwareProfile, hardware: Hardware, profi
         name=name,
         profile=name,
         accelerator=accelerator,
-        device_bytes=host if is_cpu else _device_bytes(accelerator),
+        device_bytes=host if is_cpu else _device_bytes(accelerator, profile.device_memory_bytes),
         host_bytes=host,
         cpus=profile.cpus or (instance.cpus if instance else None),
         device_counts=_counts(hardware.devices_per_node, most),
@@ -175,8 +175,8 @@ def _of_accelerator(accelerator: Accelerator, hardware: Hardware, profiles: Prof
     )
 
 
-def _device_bytes(accelerator: Accelerator) -> int:
-    return int(DEVICE_SHARE * accelerator.memory_bytes)
+def _device_bytes(accelerator: Accelerator, said: int | None = None) -> int:
+    return int(DEVICE_SHARE * (said or accelerator.memory_bytes))
 
 
 def _counts(wish: int | None, most: int) -> tuple[int, ...]:

@@ -123,6 +123,12 @@ class HardwareProfile(ApiModel):
         default=1, description="devicesPerNode that a job gets at most. Default: 1.", ge=1, le=64
     )
     nodes: int = Field(default=1, description="nodes that a job gets at most. Default: 1.", ge=1, le=256)
+    device_memory_bytes: int | None = Field(
+        default=None,
+        description="deviceMemoryBytes of each device, where it is a part of one (MIG) or not the catalog's. Unset: "
+        "the accelerator's.",
+        gt=0,
+    )
     memory_bytes: int | None = Field(
         default=None,
         description="memoryBytes of the node that one pod may ask for. Unset: by the instance type, else as for cpu.",

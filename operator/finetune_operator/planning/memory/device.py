@@ -14,7 +14,7 @@ from finetune_operator.planning.catalog import ModelKind, ModelShape
 from finetune_operator.planning.memory import layers
 from finetune_operator.planning.memory.estimate import MemoryEstimate
 from finetune_operator.planning.memory.states import States, dequantized, states
-from finetune_operator.planning.memory.workload import Loss, Workload
+from finetune_operator.planning.memory.workload import Loss, Measured, Workload
 
 GB = 1_000_000_000
 
@@ -30,6 +30,8 @@ FRAGMENTATION = 0.05
 LOGIT_BYTES = {
     # 16-bit logits, an fp32 copy, its log-softmax or gradient; a shifted copy; no fp32
     Loss.FULL: 12,
+    # 16-bit logits and their gradient; of eight chunks one in fp32, with its log-softmax
+    Loss.CHUNKED: 5,
     Loss.SHIFTED: 16,
     Loss.HALF: 8,
 }
@@ -56,7 +58,10 @@ def estimate(shape: ModelShape, work: Workload) -> MemoryEstimate:
     held = states(shape, work)
     live = max(_moments(shape, work, held), key=lambda terms: sum(terms.values()))
     constant = CONTEXT + (COMMUNICATION if work.sharding.devices > 1 else 0)
-    live = {**live, "fragmentation": FRAGMENTATION * sum(live.values()), "context": float(constant)}
+    if work.stack.measured is not Measured.ACTIVE:
+        live = {**live, "fragmentation": FRAGMENTATION * sum(live.values())}
+    if work.stack.measured is Measured.PROCESS:
+        live = {**live, "context": float(constant)}
     return MemoryEstimate(terms=tuple((name, round(size)) for name, size in live.items() if round(size)))
 
 
@@ -94,7 +99,8 @@ def _moments(shape: ModelShape, work: Workload, held: States) -> tuple[dict[str,
 def _activations(shape: ModelShape, work: Workload, layer: float, inside: dict[str, float]) -> dict[str, float]:
     """Return what is held when the backward pass needs most: at its start for logits, or inside of the last layer."""
     depth = shape.layers + shape.decoder_layers
-    kept = depth * (layers.checkpoint(shape, work) * work.tokens if work.gradient_checkpointing else layer)
+    waiting = 0.0 if work.stack.offload_activations else layers.checkpoint(shape, work) * work.tokens
+    kept = depth * (waiting if work.gradient_checkpointing else layer)
     others = kept if work.gradient_checkpointing else kept - layer
     top = inside | {"activations": others + inside["activations"], "head gradient": _head_gradient(shape, work)}
     return max({"activations": kept, "logits": _logits(shape, work)}, top, key=lambda terms: sum(terms.values()))
@@ -128,6 +134,8 @@ def _logits(shape: ModelShape, work: Workload) -> float:
     tokens, last = work.tokens, FINAL_BYTES * work.tokens * shape.hidden
     if work.loss is Loss.NONE:
         return 0.0
+    if work.adapter is not None:
+        last += work.adapter_width * work.adapter.head_values * tokens
     if work.loss is Loss.FUSED:
         tile = work.width * min(tokens, FUSED_ROWS) * FUSED_COLUMNS
         head = 0
@@ -142,7 +150,8 @@ def _logits(shape: ModelShape, work: Workload) -> float:
 
 def _head_gradient(shape: ModelShape, work: Workload) -> float:
     """Return the bytes of the output head's gradient, which waits for the rest of the pass unless it is shared out."""
-    if not work.trains_head or work.loss is Loss.NONE or work.sharding.stage >= GRADIENTS_STAGE:
+    let_go = work.stack.optimizer_in_backward or work.sharding.stage >= GRADIENTS_STAGE
+    if not work.trains_head or work.loss is Loss.NONE or let_go:
         return 0.0
     return float(work.trained_width * shape.vocabulary * shape.hidden)
 

@@ -116,8 +116,10 @@ def _torch(shape: ModelShape, work: Workload) -> States:
     sharding = work.sharding
     shards = sharding.devices if sharding.strategy is Strategy.FSDP else 1
     weights, adapter = _weights(shape, work)
-    gradients = _gradients(shape, work)
-    optimizer = _moments(shape, work)
+    gradients, optimizer = _gradients(shape, work), _moments(shape, work)
+    if work.stack.optimizer_in_backward:
+        one = work.trained_width * max(shape.vocabulary * shape.hidden, largest_linear(shape))
+        gradients = min(gradients, float(one))
     at_once = min(2 * _largest_unit(shape, work), weights)
     whole = work.stack.loading is Loading.WHOLE
     parts = States(
@@ -197,7 +199,7 @@ def _moments(shape: ModelShape, work: Workload) -> float:
 
 
 def _step(work: Workload, gradients: float) -> float:
-    return gradients if work.optimizer in FOREACH else 0.0
+    return gradients if work.optimizer in FOREACH and not work.stack.optimizer_in_backward else 0.0
 
 
 def _largest_unit(shape: ModelShape, work: Workload) -> float:

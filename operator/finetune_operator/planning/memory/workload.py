@@ -29,12 +29,14 @@ class Loss(enum.StrEnum):
     """How the loss over the vocabulary is computed.
 
     `fused` holds the logits of a chunk of positions at a time (TRL's, Liger's); `full` those of every position, in
-    fp32 (transformers today); `shifted` another copy of them (transformers before 4.45); `half` none in fp32 (models
-    that leave them in 16 bits, without autocast); `none` is for heads without a vocabulary.
+    fp32 (transformers today); `chunked` those of every position in 16 bits, and a chunk of them in fp32 at a time
+    (torchtune's CEWithChunkedOutputLoss); `shifted` another copy of them (transformers before 4.45); `half` none in
+    fp32 (models that leave them in 16 bits, without autocast); `none` is for heads without a vocabulary.
     """
 
     FUSED = "fused"
     FULL = "full"
+    CHUNKED = "chunked"
     SHIFTED = "shifted"
     HALF = "half"
     NONE = "none"
@@ -45,6 +47,14 @@ class Loading(enum.StrEnum):
 
     SHARDED = "sharded"
     WHOLE = "whole"
+
+
+class Measured(enum.StrEnum):
+    """What a figure counts: all of the process, what the allocator reserved, or what tensors occupied."""
+
+    PROCESS = "process"
+    RESERVED = "reserved"
+    ACTIVE = "active"
 
 
 class Quantizer(enum.StrEnum):
@@ -91,6 +101,8 @@ class Adapter:
     """Tokens that the adapter puts in front of every sequence."""
     embeddings: int = 0
     """Weights of copied and trained embeddings (PEFT's modules_to_save)."""
+    head_values: int = 0
+    """Values a token that an adapter of the output head keeps."""
     dropout: bool = False
     slowdown: float = 1.0
     """Time of a step against LoRA's."""
@@ -137,6 +149,14 @@ class Stack:
     loading: Loading = Loading.SHARDED
     shards_quantized: bool = False
     """Whether quantized weights can lie in parts on several devices (bitsandbytes with FSDP or ZeRO stage 3)."""
+    lifts_logits: bool = True
+    """Whether a model casts its logits to fp32 itself; else autocast does, and nobody where there is none."""
+    optimizer_in_backward: bool = False
+    """Whether each weight steps as soon as it has its gradient, which is then let go."""
+    offload_activations: bool = False
+    """Whether checkpoints of activations wait in the node's memory."""
+    measured: Measured = Measured.PROCESS
+    """What the memory of a plan counts."""
     quantizer: Quantizer | None = None
     """A format that a job cannot ask for. Unset: the job's."""
 

@@ -225,11 +225,16 @@ def step(question: Question) -> Workload:
         precision=question.precision,
         adapter_bytes=stack.adapter_bytes or narrow,
         optimizer=spec.training.optimizer,
-        loss=stack.loss or loss(spec.task, question.shape),
+        loss=_loss(spec.task, question.shape, stack, autocast=stack.autocast and not deepspeed),
         reference=preference and question.method is Method.FULL,  # with an adapter the base itself is the reference
         stack=stack if not deepspeed else replace(stack, autocast=False),
         sharding=question.sharding,
     )
+
+
+def _loss(task: Task, shape: ModelShape, stack: Stack, *, autocast: bool) -> Loss:
+    """Return how a software computes the loss: as it was said, but for logits that nobody lifts to fp32."""
+    return Loss.HALF if not (stack.lifts_logits or autocast) else stack.loss or loss(task, shape)
 
 
 def loss(task: Task, shape: ModelShape) -> Loss:
@@ -263,4 +268,6 @@ def adapter(spec: FineTuneJobSpec, shape: ModelShape, method: Method) -> Adapter
     names = (asked.target_modules if asked else None) or lora.default_targets(shape)
     size = lora.dora if method in MAGNITUDES else lora.lora
     found = size(shape, hyperparameters.rank(asked), names, dropout=bool(asked and asked.dropout))
+    if set(lora.HEADS) & set(names):
+        found = lora.with_head(shape, found, hyperparameters.rank(asked))
     return lora.with_embeddings(shape, found, asked.modules_to_save) if asked and asked.modules_to_save else found

@@ -20,6 +20,8 @@ DORA_SLOWDOWN = 1.23
 EMBEDDINGS = frozenset({"embed_tokens", "lm_head", "wte", "word_embeddings", "embed_in", "embed_out", "shared"})
 """Names of embeddings and output heads in PEFT's modules_to_save."""
 
+HEADS = ("lm_head", "embed_out")
+"""Names of output heads, which are adapted like a matrix where a software's loss asks the module for logits."""
 
 KEPT_ANYWAY = frozenset({Group.ATTENTION_OUT, Group.CROSS_OUT})
 """Matrices that read what the attention's kernel keeps."""
@@ -107,6 +109,12 @@ def with_embeddings(shape: ModelShape, adapter: Adapter, modules: tuple[str, ...
     """Return the adapter with embeddings trained beside it: each is copied whole (PEFT's modules_to_save)."""
     tables = len(EMBEDDINGS.intersection(name.rsplit(".", 1)[-1] for name in modules))
     return replace(adapter, embeddings=tables * shape.vocabulary * shape.hidden)
+
+
+def with_head(shape: ModelShape, adapter: Adapter, rank: int) -> Adapter:
+    """Return the adapter with the output head adapted too, tied or not: it keeps its input and the rank's values."""
+    learned = rank * (shape.hidden + shape.vocabulary)
+    return replace(adapter, parameters=adapter.parameters + learned, head_values=shape.hidden + rank)
 
 
 def common(shape: ModelShape, chosen: Targets, parameters: int) -> Adapter:
