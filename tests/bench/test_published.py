@@ -1,9 +1,10 @@
 """Published runs, planned again: how far predictions are from what was measured, and who ran out of memory."""
 
+import json
 import pathlib
 
 import pytest
-from published import points, score
+from published import Point, Skipped, answers, points, score
 
 TABLE = pathlib.Path(__file__).parents[1] / "data/published_memory.csv"
 
@@ -52,3 +53,64 @@ def test_no_run_that_went_well_is_refused(found, result):
     ran = [one for one in found if one.row["result"] == result]
     assert ran
     assert [one.name for one in ran if not one.fits] == []
+
+
+HEADER = "source,model,method,quant,rank,targets,gradient_checkpointing,micro_batch,seq,gpu,gpus,parallel,gb_per_gpu"
+ROWS = {
+    "a model that nobody knows": ("peftbench,Nothing-9B,lora,,8,all,no,1,512,L40S,1,none,9", "Nothing-9B"),
+    "a method that nobody knows": (
+        "peftbench,Llama-3.2-3B,psoft,,,,no,4,768,L40S,1,none,22",
+        "must be one of auto, full",
+    ),
+    "a device that nobody knows": (
+        "peftbench,Llama-3.2-3B,lora,,8,all,no,1,512,Z1,1,none,9",
+        "'z1' is not in the catalog",
+    ),
+    "software that nobody knows": ("vertex,Llama-3.2-3B,lora,,8,all,no,1,512,L40S,1,none,9", "must be one of trl"),
+    "a config that is not there": ("peftbench,Mine-1B,lora,,8,all,no,1,512,L40S,1,none,9,ok,,,none.json", "none.json"),
+}
+PLANNED = {
+    "quantized weights in parts": "fsdp_qlora,Llama-2-70B,qlora,nf4,64,all,yes,1,512,RTX4090,2,fsdp,22",
+    "offloaded": 'peft-readme,T0_3B,lora,,8,"q,v",no,8,,A100-80G,1,zero3+offload,9.8',
+    "with its own config": "peftbench,Mine-1B,lora,,8,all,no,1,512,L40S,1,none,9,ok,,,config.json",
+    "a card that is only a size": "unsloth-ctx,Llama-3.1-8B,qlora,nf4,32,all,yes,1,932,16GB,1,none,",
+}
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 2048,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 32,
+    "intermediate_size": 5632,
+    "vocab_size": 32000,
+    "max_position_embeddings": 2048,
+}
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(*rows):
+        (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+        path = tmp_path / "table.csv"
+        path.write_text("\n".join([f"{HEADER},result,speed,note,model_config", *rows]))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(("row", "why"), ROWS.values(), ids=ROWS)
+def test_a_row_that_cannot_be_planned_is_told_with_the_reason_and_the_others_go_on(table, row, why):
+    first, second = answers(table(row, PLANNED["with its own config"]))
+    assert isinstance(first, Skipped)
+    assert why in first.why
+    assert isinstance(second, Point)
+
+
+@pytest.mark.parametrize("row", PLANNED.values(), ids=PLANNED)
+def test_rows_of_other_tables_are_planned(table, row):
+    (found,) = answers(table(row))
+    assert isinstance(found, Point), found.why
+    assert found.predicted > 1e9
+
+
+def test_no_row_of_the_table_is_skipped():
+    assert [one.name for one in answers(TABLE) if isinstance(one, Skipped)] == []

@@ -10,6 +10,7 @@ import json
 import pathlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import yaml
 
@@ -31,15 +32,19 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         fixed = pins.parse(options.pin)
+        shape = inputs.shape(options.model_config)
+        fixed = replace(fixed, shape=shape)
         jobs = manifest.read(options.manifest, fixed)
-        offered, shape = inputs.profiles(options.profiles), inputs.shape(options.model_config)
+        offered = fixed.offered(inputs.profiles(options.profiles))
     except BadInput as error:
         sys.stderr.write("".join(f"finetune_operator plan: {line}\n" for line in str(error).splitlines()))
         return BAD_INPUT
     answers: Answers = []
     for job in jobs:
         named = shape and shape.model_copy(update={"name": job.spec.model.name})
-        answers.append((job.name, plan(job.spec, offered, stack=fixed.stack, shape=named)))
+        answer = plan(job.spec, offered, stack=fixed.stack, shape=named)
+        noted = replace(answer, warnings=answer.warnings + fixed.notes) if isinstance(answer, Plan) else answer
+        answers.append((job.name, noted))
     _print(answers, options.output)
     return FITS if all(isinstance(answer, Plan) for _name, answer in answers) else REFUSED
 

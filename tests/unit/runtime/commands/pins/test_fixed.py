@@ -1,7 +1,12 @@
 """What pins do to a job."""
 
+import dataclasses
+
 import pytest
+from finetune_operator.planning import catalog
+from finetune_operator.planning.memory.software import STACKS, Software
 from finetune_operator.planning.memory.workload import Attention, Loading, Loss, Quantizer, Stack
+from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime.commands import pins
 from finetune_operator.runtime.commands.complaints import BadInput
 
@@ -141,10 +146,10 @@ WRONG = {
     "method": "write it as name=value",
     "=1": "write it as name=value",
     "rank=": "write it as name=value",
-    "method=lroa": "must be one of auto, full, lora, qlora, dora, qdora, peft, not 'lroa'",
+    "method=lroa": "must be one of auto, full, lora, qlora, dora, qdora, peft, ia3, .* not 'lroa'",
     "rank=x": "must be a whole number, not 'x'",
     "epochs=x": "must be a number, not 'x'",
-    "autocast=yes": "must be one of true, false, not 'yes'",
+    "autocast=maybe": "must be one of true, false, yes, no, not 'maybe'",
     "adapterBytes=3": "must be one of 2, 4, not '3'",
     "training.sequenceLength={": "the value is no YAML: while parsing",
     "training..packing=true": "a path has a word between its dots",
@@ -156,6 +161,77 @@ WRONG = {
 def test_what_is_not_known_is_answered_with_what_is(text, want):
     with pytest.raises(BadInput, match=want.replace("?", r"\?")):
         pins.parse([text])
+
+
+def test_a_method_of_a_table_makes_room_for_all_that_it_says():
+    found = applied("method=prompt_tuning-200", technique={"peft": {"type": "ia3", "options": {"a": 1}}, "lora": {}})
+    peft = {"type": "prompt-tuning", "options": {"num_virtual_tokens": 200}}
+    assert found == {"technique": {"method": "peft", "peft": peft}}
+
+
+def test_a_name_of_one_field_counts_before_a_word_for_several():
+    found = applied("rank=4", "method=lora-r32-dora")
+    assert found == {"technique": {"method": "dora", "lora": {"rank": 4}}}
+
+
+def test_targets_are_named_as_the_model_does():
+    found = applied("model=phi-3-mini", "targetModules=q,v")
+    assert found["technique"] == {"lora": {"targetModules": ["qkv_proj"]}}
+    given = dataclasses.replace(pins.parse(["targetModules=q,v"]), shape=catalog.find("falcon-7b"))
+    assert given.applied({}) == {"technique": {"lora": {"targetModules": ["query_key_value"]}}}
+
+
+def test_a_pinned_model_gets_a_task_that_it_can_do():
+    assert applied("model=flan-t5-xl", task="causal-lm")["task"] == "translation"
+    assert applied("model.name=bert-base", task="chat")["task"] == "text-classification"
+    assert applied("model=bert-base", task="token-classification")["task"] == "token-classification"
+    assert applied("model=llama-2-7b", task="chat")["task"] == "chat"
+    assert applied("model=flan-t5-xl", "task=chat", task="causal-lm")["task"] == "chat"
+    assert applied("rank=4", model={"name": "flan-t5-xl"}, task="chat")["task"] == "chat"
+
+
+def test_targets_that_are_none_are_left_to_the_rules():
+    spec = {"model": {"name": 5}, "technique": {"lora": {"targetModules": [7]}}}
+    assert applied("rank=4", **spec)["technique"]["lora"]["targetModules"] == [7]
+
+
+def test_an_adapter_beside_quantized_weights_is_of_the_quantized_method():
+    assert applied("method=dora", "quantization=int8")["technique"]["method"] == "qdora"
+    assert applied("method=lora", "quantization=none")["technique"]["method"] == "lora"
+    assert applied("method=qlora", "quantization=nf4-dq")["technique"]["quantization"]["doubleQuant"]
+
+
+@pytest.mark.parametrize("quantization", ["gptq-int4", "nf4"])
+def test_nothing_but_an_adapter_trains_beside_quantized_weights(quantization):
+    with pytest.raises(BadInput, match=f"method full has no weights in {quantization}; pin method=qlora"):
+        applied("method=full", f"quantization={quantization}")
+
+
+def test_a_card_of_which_only_the_memory_is_known_is_offered():
+    fixed = pins.parse(["accelerator=8GB", "devicesPerNode=2"])
+    assert fixed.applied({"hardware": {"accelerator": "nvidia-l4"}})["hardware"] == {
+        "profile": "pinned-card",
+        "devicesPerNode": 2,
+    }
+    card = fixed.offered(Profiles()).hardware["pinned-card"]
+    assert (card.accelerator, card.device_memory_bytes) == ("nvidia-a100-80gb", 8 * 2**30)
+    named = pins.parse(["accelerator=L4", "deviceMemory=12GiB"]).offered(Profiles()).hardware["pinned-card"]
+    assert (named.accelerator, named.device_memory_bytes) == ("l4", 12 * 2**30)
+    assert pins.parse(["accelerator=l4"]).offered(Profiles()) == Profiles()
+
+
+def test_software_brings_its_traits_and_a_pin_counts_before_them():
+    assert pins.parse(["software=litgpt-a100"]).stack == STACKS[Software.LITGPT]
+    assert pins.parse(["software=litgpt", "loss=fused"]).stack.loss is Loss.FUSED
+    assert pins.parse(["software=litgpt", "loss=fused"]).stack.adapter_bytes == 2
+
+
+def test_a_run_without_its_software_is_noted():
+    (note,) = pins.parse(["microBatchSize=2"]).notes
+    assert "pin software=transformers" in note
+    assert pins.parse(["microBatchSize=2", "software=trl"]).notes == ()
+    assert pins.parse(["microBatchSize=2", "loss=full"]).notes == ()
+    assert pins.parse(["accelerator=auto"]).notes == ()
 
 
 def test_accumulation_needs_a_micro_batch():
@@ -172,4 +248,4 @@ def test_every_pin_is_explained_in_a_line_and_goes_somewhere():
     for name, meaning in pins.described():
         assert len(meaning) <= 95, name
         pin = pins.PINS[name]
-        assert bool(pin.spec) + bool(pin.stack) == (name != "gradientAccumulation"), name
+        assert bool(pin.spec) + bool(pin.stack) == (name not in {"gradientAccumulation", "software"}), name
