@@ -30,8 +30,8 @@ FRAGMENTATION = 0.05
 LOGIT_BYTES = {
     # 16-bit logits, an fp32 copy, its log-softmax or gradient; a shifted copy; no fp32
     Loss.FULL: 12,
-    # 16-bit logits and their gradient; of eight chunks one in fp32, with its log-softmax
-    Loss.CHUNKED: 5,
+    # 16-bit logits; of one chunk of eight an fp32 copy, its gradient and that cast down, as the pass goes through them
+    Loss.CHUNKED: 2 + (4 + 4 + 2) / 8,
     Loss.SHIFTED: 16,
     Loss.HALF: 8,
 }
