@@ -17,7 +17,6 @@ from finetune_trainer.contract.metrics import Kind
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
-CONFIGS = ROOT / "tests/golden/examples"
 """What the operator reads beside a model's files, of examples whose model is in no catalog."""
 
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -56,7 +55,7 @@ def jobs(path):
 def test_every_example_is_valid_and_plans(path):
     for job in jobs(path):
         spec = FineTuneJobSpec.model_validate(job["spec"])
-        config = CONFIGS / path.stem / "config.json"
+        config = path.with_suffix(".config.json")
         shape = from_config(json.loads(config.read_text())) if checks.is_inspected(spec) else None
         answer = plan(spec, Profiles(), shape=shape)
         assert isinstance(answer, Plan), answer

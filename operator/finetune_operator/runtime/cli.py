@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import difflib
 import gc
 import pathlib
 import sys
@@ -25,7 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given and given[0] in COMMANDS:
         return COMMANDS[given[0]](given[1:])
+    if given and not given[0].startswith("-"):
+        return _no_command(given[0])
     return _operator(given)
+
+
+def _no_command(word: str) -> int:
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    sys.stderr.write(
+        f"finetune_operator: there is no command '{word}'; {hint}Commands are {', '.join(COMMANDS)}, each with --help; "
+        "without one the operator runs\n"
+    )
+    return WRONG_CONFIG
 
 
 def _plan(arguments: Sequence[str]) -> int:

@@ -48,6 +48,12 @@ def _known(path: pathlib.Path, offered: Profiles) -> Profiles:
     return offered
 
 
+def beside(manifest: str) -> pathlib.Path | None:
+    """Return the config.json that lies beside a manifest under its name, as what the operator would find on a claim."""
+    path = pathlib.Path(manifest).with_suffix(".config.json")
+    return path if path.is_file() else None
+
+
 def shape(path: pathlib.Path | None) -> ModelShape | None:
     """Read the shape of a model that the catalog does not have from its Hugging Face config.
 

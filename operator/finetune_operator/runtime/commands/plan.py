@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import yaml
 
+from finetune_operator.planning.checks import is_inspected
 from finetune_operator.planning.plan import Plan, plan
 from finetune_operator.planning.refusal import Refusal
 from finetune_operator.runtime.commands import inputs, manifest, paper, pins
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         fixed = pins.parse(options.pin)
         shape = inputs.shape(options.model_config)
+        beside = None if shape else inputs.shape(inputs.beside(options.manifest))
         fixed = replace(fixed, shape=shape)
         jobs = manifest.read(options.manifest, fixed)
         offered = fixed.offered(inputs.profiles(options.profiles))
@@ -41,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         return BAD_INPUT
     answers: Answers = []
     for job in jobs:
-        named = shape and shape.model_copy(update={"name": job.spec.model.name})
+        read = shape or (beside if is_inspected(job.spec) else None)
+        named = read and read.model_copy(update={"name": job.spec.model.name})
         answer = plan(job.spec, offered, stack=fixed.stack, shape=named)
         noted = replace(answer, warnings=answer.warnings + fixed.notes) if isinstance(answer, Plan) else answer
         answers.append((job.name, noted))
@@ -81,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         "--profiles", type=pathlib.Path, metavar="FILE", help="the operator's config file, or its profiles part alone"
     )
     parser.add_argument(
-        "--model-config", type=pathlib.Path, metavar="FILE", help="config.json of a model outside the catalog"
+        "--model-config",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="config.json of a model outside the catalog; unset: job.config.json beside job.yaml, of one on a claim",
     )
     parser.add_argument(
         "--pin",

@@ -65,6 +65,14 @@ def test_of_a_model_on_a_claim_it_says_what_the_operator_would_do(job, capsys, t
     assert main([path, "--model-config", str(tmp_path / "config.json")]) == FITS
 
 
+def test_a_config_beside_the_manifest_is_what_the_operator_would_find(job, capsys, tmp_path):
+    (tmp_path / "job.config.json").write_text(json.dumps(LLAMA))
+    path = job(model={"name": "my-team/own", "source": {"claim": {"name": "models"}}})
+    assert main([path, "-o", "json"]) == FITS
+    assert json.loads(capsys.readouterr().out)["model"] == "my-team/own"
+    assert main([job(model={"name": "my-team/own", "source": {"hub": {}}})]) == REFUSED
+
+
 def test_it_divides_quantized_weights_as_little_as_the_operator_does(job, capsys):
     large = {"model": {"name": "meta-llama/Llama-2-70b-hf"}, "task": "causal-lm", "technique": {"method": "qlora"}}
     main([job(**large, hardware={"accelerator": "nvidia-l4", "devicesPerNode": 4}), "-o", "json"])
