@@ -1,8 +1,8 @@
 """A quarter of an hour of a fleet on GPUs, measured by the operator's and the trainer's own code on a made-up clock.
 
 It stands in for what a machine without GPUs cannot record; what was recorded on a cluster lies beside it.
-Jobs: `good` succeeds, `hungry` runs out of memory once, `paused` is suspended and resumed, `moved` is preempted,
-`broken` has bad data, `early` waits for its claim, `frozen` stops making steps, `diverged` loses its loss.
+Jobs: `good` runs in two pods and succeeds, `hungry` runs out of memory once, `paused` is suspended and resumed,
+`moved` is preempted, `broken` has bad data, `early` waits for its claim, `frozen` stops making steps, `diverged` loses its loss.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Stage:
     def _train(self, name: str, spell: Spell) -> None:
         pod = f"{name}-{spell.attempt}-x"
         for other in [known for known in self.trainers if known.startswith(f"{name}-")]:
-            if other != pod or spell.phase not in HOLDS:
+            if other[:-1] != pod[:-1] or spell.phase not in HOLDS:
                 del self.trainers[other]
         if spell.phase is not Phase.RUNNING or spell.steps is None:
             return
@@ -188,6 +188,9 @@ class Stage:
         if made and step % 40 < made:
             metrics.count_checkpoint("succeeded")
             metrics.add(table.CHECKPOINT_BYTES.name, 5.2e7)
+        if name == "good":
+            other = self.trainers.setdefault(f"{name}-{spell.attempt}-y", Metrics(identity, of_all=False))
+            other.set(table.GPU_MEMORY.name, 1.4e10, "0")
         if name == "diverged" and step >= 80:
             metrics.add(table.NONFINITE.name)
         if name == "frozen" and not made:
@@ -326,8 +329,13 @@ def _view(name: str, spell: Spell, second: float) -> JobView:
         holds_since=timestamps.parse(attempts[-1].start_time) if held and attempts else None,
         checkpoint=START + second - (step % 40) * 2 if step >= 40 and name != "frozen" else None,
         conditions=_conditions(spell),
-        pods=(PodView(f"{name}-{spell.attempt}-x", "node-a", 0),) if held else (),
+        pods=_pods(name, spell) if held else (),
     )
+
+
+def _pods(name: str, spell: Spell) -> tuple[PodView, ...]:
+    first, second = PodView(f"{name}-{spell.attempt}-x", "node-a", 0), PodView(f"{name}-{spell.attempt}-y", "node-b", 1)
+    return (first, second) if name == "good" else (first,)
 
 
 def _ended(attempts: tuple[AttemptStatus, ...]) -> EndView | None:

@@ -108,6 +108,14 @@ def test_the_cost_of_a_job_is_that_of_all_its_attempts_whatever_time_is_looked_a
     assert float(series["value"][1]) == pytest.approx(held / 3600 * 0.8048)
 
 
+@pytest.mark.parametrize("panel", ["Utilization", "Memory"])
+def test_the_devices_of_all_pods_of_a_job_are_shown(rehearsal, panel):
+    for asked in [asked for asked in targets() if (asked.dashboard, asked.panel) == ("finetune-job", panel)]:
+        expr = filled(asked.expr, {"namespace": TEAM, "finetunejob": "good"})
+        pods = {series["metric"]["pod"] for series in rehearsal.over(expr, START, START + SECONDS, STEP)}
+        assert pods == {"good-1-x", "good-1-y"}
+
+
 FLEET_FAULTS = {
     "finetune-fleet": ("Failures by reason", "New attempts by reason", "Device time wasted", "Running with idle GPUs"),
     "finetune-operator-health": ("Passes that fail", "Answers that are no success", "Errors nobody expected"),
