@@ -14,8 +14,8 @@ from transformers import TrainerCallback
 
 from finetune_trainer.contract import TrainerPhase, TrainerRun
 from finetune_trainer.contract import metrics as table
+from finetune_trainer.distributed.devices import Devices
 from finetune_trainer.distributed.seat import Seat
-from finetune_trainer.reporting.devices import Devices
 from finetune_trainer.reporting.flops import Cost, cost
 from finetune_trainer.reporting.journal import Journal
 from finetune_trainer.reporting.metrics import Metrics

@@ -4,8 +4,8 @@ import tempfile
 
 import pytest
 from finetune_trainer.contract import JobIdentity
+from finetune_trainer.distributed.devices import Devices
 from finetune_trainer.distributed.seat import Seat
-from finetune_trainer.reporting.devices import Devices
 
 JOB = JobIdentity(namespace="team", name="reviews", uid="u", attempt=1)
 

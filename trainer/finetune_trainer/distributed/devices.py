@@ -2,7 +2,7 @@
 
 The processes share a file of one number each: asking the driver about another process's device would take memory of it.
 
-Not here: measuring (`callback.py`), serving (`server.py`).
+Not here: measuring (`reporting/callback.py`), serving (`reporting/server.py`).
 """
 
 from __future__ import annotations
