@@ -23,6 +23,9 @@ STEPS = {
 }
 """How long each is trained."""
 
+ALL_SECONDS = 1200
+"""Longest that all of them may take on two shared cores."""
+
 ROWS, HELD_OUT = 1000, 250
 """Rows that are taken from each file, from all over it since some are sorted."""
 
@@ -37,7 +40,7 @@ class Trained:
     report: ExitReport
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def few_rows(samples, tmp_path_factory):
     """Give the samples with fewer rows."""
     folder = tmp_path_factory.mktemp("samples")
@@ -51,14 +54,9 @@ def few_rows(samples, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def trained_before():
-    return {}
-
-
 @pytest.fixture
-def trained(few_rows, carry_out, trained_before, tmp_path_factory):
-    """Give a cell trained, once for all tests: in this process, unless it takes several."""
+def trained(few_rows, carry_out, tmp_path_factory):
+    """Give a cell trained: in this process, unless it takes several."""
 
     def train(name):
         (cell,) = [one for one in cells.cells() if one.name == name]
@@ -72,12 +70,7 @@ def trained(few_rows, carry_out, trained_before, tmp_path_factory):
             running.carry_out(cell, files)
         return Trained(cell, plan, files[0], running.report_of(folder))
 
-    def once(name):
-        if name not in trained_before:
-            trained_before[name] = train(name)
-        return trained_before[name]
-
-    return once
+    return train
 
 
 def test_every_scenario_and_every_technique_is_among_them():
@@ -89,15 +82,14 @@ def test_every_scenario_and_every_technique_is_among_them():
     assert {cell.technique for cell in stood_for} >= {*Technique, cells.BASELINE}
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_held_out_rows_are_answered_better_after_than_before(trained, name):
-    one = trained(name)
-    metric = running.judged_by(one.cell, one.report)
-    assert running.is_better(metric, one.report.metrics_before[metric], one.report.metrics_after[metric])
-
-
-def test_what_was_delivered_answers_as_well_in_a_fresh_process(trained):
+@pytest.mark.timeout(ALL_SECONDS)
+def test_held_out_rows_are_answered_better_after_than_before_and_as_well_in_a_fresh_process(trained):
+    """One test, so that processes which share the tests out among them train each cell once."""
     everything = [trained(name) for name in STEPS]
+    for one in everything:
+        metric = running.judged_by(one.cell, one.report)
+        before, after = one.report.metrics_before[metric], one.report.metrics_after[metric]
+        assert running.is_better(metric, before, after), (one.cell.name, metric, before, after)
     again = running.load_again([one.run_file for one in everything])
     for one, metrics in zip(everything, again, strict=True):
         found = running.figures(one.cell, one.plan, one.report, reloaded=metrics, cpu_seconds=0.0)
