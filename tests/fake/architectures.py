@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 import transformers
+from finetune_trainer.models import phi3small
+from finetune_trainer.models.phi3small.configuration import Phi3SmallConfig
 
 EAGER = "eager"
 
@@ -61,6 +63,14 @@ ARCHITECTURES = {
         tie_word_embeddings=True,
         sliding_window=262144,
         max_position_embeddings=131072,
+    ),
+    "phi-3-small": Architecture(
+        "Phi3SmallConfig",
+        {},
+        attention_dropout="attention_dropout_prob",
+        all_linear=("query_key_value", "dense", "up_proj", "down_proj"),
+        query_and_value=("query_key_value",),
+        embedding_and_head=("embed_tokens",),
     ),
     "llama-3.1-8b": Architecture("LlamaConfig", _shape(128256, 4096, 14336, layers=32, heads=(32, 8))),
     "llama-3.2-1b": Architecture(
@@ -151,7 +161,9 @@ ARCHITECTURES = {
 def build(name: str, *, dtype: torch.dtype, attention: str, layers: int | None = None) -> torch.nn.Module:
     """Make the model on the meta device, with fewer layers if asked."""
     architecture = ARCHITECTURES[name]
-    config = getattr(transformers, architecture.config)(**architecture.values)
+    phi3small.register()
+    made = Phi3SmallConfig if architecture.config == "Phi3SmallConfig" else getattr(transformers, architecture.config)
+    config = made(**architecture.values)
     if attention != EAGER and hasattr(config, architecture.attention_dropout):
         setattr(config, architecture.attention_dropout, 0.0)
     if layers:

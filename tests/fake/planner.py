@@ -33,6 +33,8 @@ OPTIMIZERS = {
 def predicted(case: Case) -> int:
     """Return the live bytes that the planner predicts, without its margins."""
     shape = catalog.find(case.model)
+    if case.layers:
+        shape = catalog.ModelShape.model_validate(shape.model_dump() | {"layers": case.layers})
     work = Workload(
         method=METHODS.get(case.method, Method.PEFT),
         quantizer=Quantizer.NF4_DOUBLE if case.quant else None,

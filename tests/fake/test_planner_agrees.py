@@ -17,6 +17,7 @@ pytestmark = [
 
 LORA = {"method": "lora"}
 QLORA = {"method": "qlora", "quant": "nf4", "adapter_dtype": "bf16"}
+QDORA = QLORA | {"method": "qdora"}
 CHECKPOINTED = {"checkpointing": True}
 FUSED = {"loss": "fused"}
 AUTOCAST = {"precision": "bf16-autocast"}
@@ -26,6 +27,13 @@ CASES = {
     "LoRA on a fused Phi-3": Case("phi-3-mini", **LORA, **FUSED, micro_batch=2, seq=768),
     "full fine-tuning of Phi-3": Case("phi-3-mini", method="full", **FUSED, micro_batch=4, seq=1024),
     "QLoRA on Phi-3-medium": Case("phi-3-medium", **QLORA, **FUSED, seq=1024),
+    "LoRA on Phi-3-small": Case("phi-3-small", **LORA, **FUSED, seq=1024, layers=4),
+    "LoRA on Phi-3-small with sparse layers": Case("phi-3-small", **LORA, **FUSED, micro_batch=2, seq=2048, layers=4),
+    "QLoRA on Phi-3-small": Case("phi-3-small", **QLORA, **FUSED, seq=512, layers=4),
+    "QDoRA on Llama": Case("llama-3.2-1b", **QDORA, **FUSED, seq=1024, layers=4),
+    "QDoRA on Llama, checkpointed": Case(
+        "llama-3.2-1b", **QDORA, **CHECKPOINTED, **FUSED, micro_batch=2, seq=1024, layers=4
+    ),
     "LoRA on a tied Llama with all logits": Case("llama-3.2-3b", **LORA, micro_batch=2, seq=1024),
     "LoRA in bf16 on Llama": Case("llama-3.2-3b", **LORA, **FUSED, adapter_dtype="bf16", micro_batch=4, seq=1024),
     "LoRA on queries and values of Llama": Case("llama-3.1-8b", **LORA, **FUSED, targets="qv", micro_batch=2, seq=1024),

@@ -17,7 +17,7 @@ DROPOUT_MASK = 1
 FUSED_ROTARY = frozenset({Layout.PHI3, Layout.PHI3_SMALL, Layout.QWEN, Layout.GPT_NEOX})
 """Families that project queries, keys and values at once and rotate copies of queries and keys."""
 
-COPIED_OUTPUT = frozenset({Layout.PHI3, Layout.PHI, Layout.GPT_NEOX})
+COPIED_OUTPUT = frozenset({Layout.PHI3, Layout.PHI3_SMALL, Layout.PHI, Layout.GPT_NEOX})
 """Families that rotate a part of each head and join it to the rest: a flash kernel's output comes in the order of the
 joined heads, and is copied for the next matrix."""
 
@@ -39,12 +39,22 @@ SLIDING_SHARE = {"gemma3_text": 5 / 6, "gemma3": 5 / 6}
 WITHOUT_KERNEL = CAPPED | {"bloom", "gptj", "mpt", "deberta-v2"}
 """Model types whose attention transformers writes out, whatever it is asked for: biases by distance, and old code."""
 
+SPARSE_SHARE, SPARSE_FROM = 1 / 2, 1024
+"""Part of Phi-3-small's layers that see blocks of a sequence only, with masks, and the length from which they do."""
+
 PYTHON_GELU = frozenset({Layout.PHI, Layout.GPT2, Layout.GPTJ})
 PYTHON_GELU_VALUES = 4
 """Values that `gelu_new` keeps, being written as several operations."""
 
 LIFTED_GELU_VALUES = 7
 """The same under autocast, which computes powers in fp32."""
+
+GEGELU_VALUES = 7
+"""Values that Phi-3-small's clipped GeGELU keeps, being written as several operations: gate and up as they came, both
+clipped, sigmoid, product, one more than up, and a byte each for which of them are infinite."""
+
+MLP_DROPOUT = frozenset({Layout.PHI3_SMALL})
+"""Decoders that drop out the MLP's result while they are trained."""
 
 SIDES = 2
 """Stacks of an encoder-decoder; its decoder has a second attention, with a norm and a dropout of its own."""
@@ -66,7 +76,7 @@ def updates(work: Workload) -> float:
 
 def recomputed_weights(work: Workload) -> float:
     """Return the bytes in passing while a layer computes its weights' update again."""
-    return float(FLOAT * work.adapter.weight_in_flight) if work.adapter else 0.0
+    return float(work.adapter_bytes * work.adapter.weight_in_flight) if work.adapter else 0.0
 
 
 def checkpoint(shape: ModelShape, work: Workload) -> float:
@@ -183,6 +193,8 @@ def _masked_share(shape: ModelShape, work: Workload) -> float:
     """Return the part of the layers whose kernel gets a mask: those whose window is shorter than a sequence."""
     if shape.layout in ALWAYS_MASKED or _kernel(shape, work) is Attention.PADDED:
         return 1.0
+    if shape.layout is Layout.PHI3_SMALL:
+        return SPARSE_SHARE if work.sequence_length > SPARSE_FROM else 0.0
     slides = shape.sliding_window is not None and work.sequence_length >= shape.sliding_window
     return SLIDING_SHARE.get(shape.model_type, 1.0) if slides else 0.0
 
@@ -196,7 +208,8 @@ def _masked(shape: ModelShape, work: Workload) -> float:
     """Return what a kernel with a mask keeps: heads that share keys and values get copies; and a row of the mask."""
     repeated = shape.layout not in ALWAYS_MASKED
     kept = _projected(shape, work, repeated=repeated) + work.width * shape.query_width + FLOAT * shape.heads
-    return kept + work.width * work.sequence_length
+    each = shape.heads if shape.layout is Layout.PHI3_SMALL else 1  # each of its heads sees other blocks
+    return kept + work.width * work.sequence_length * each
 
 
 def _projected(shape: ModelShape, work: Workload, *, repeated: bool) -> float:
@@ -218,7 +231,9 @@ def _distances(shape: ModelShape, work: Workload) -> float:
 
 def _mlp(shape: ModelShape, work: Workload) -> float:
     wide = _wide(shape, work)
-    if shape.gated:
+    if shape.layout is Layout.PHI3_SMALL:
+        values = GEGELU_VALUES
+    elif shape.gated:
         values = 3  # gate, up, activated gate
     elif shape.layout in PYTHON_GELU and not work.stack.fused_activation:
         values = LIFTED_GELU_VALUES if autocasts(work) and not wide else PYTHON_GELU_VALUES
@@ -251,6 +266,6 @@ def _quantized_keep_inputs(work: Workload) -> bool:
 def _dropout(shape: ModelShape) -> float:
     """Masks of hidden dropouts, where the architecture drops out; T5 also drops out inside of its MLP."""
     if shape.kind is ModelKind.DECODER:
-        return 0.0
+        return float(DROPOUT_MASK * shape.hidden) if shape.layout in MLP_DROPOUT else 0.0
     inner = shape.intermediate if shape.kind is ModelKind.ENCODER_DECODER else 0
     return float(DROPOUT_MASK * ((2 + _beside(shape)) * shape.hidden + inner))

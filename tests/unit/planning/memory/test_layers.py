@@ -250,3 +250,15 @@ def test_only_adapters_hold_weights_and_results_in_passing():
 
 def test_a_quantized_matrix_is_written_out_beside_the_mlps_values():
     assert layers.beside_dequantized(LLAMA, work_of(LLAMA, NARROW)) == 2 * (8192 + 3072)
+
+
+@pytest.mark.parametrize(("kind", "counted"), [(FULL, 305_288), (NARROW, 305_352), (WIDE, 358_664), (SOME, 268_456)])
+def test_a_phi_3_small_keeps_its_gegelu_written_out(kind, counted):
+    shape = catalog.find("phi-3-small")
+    assert layers.saved(shape, work_of(shape, kind, sequence_length=512)) == pytest.approx(counted, rel=0.002)
+
+
+def test_the_sparse_layers_of_a_phi_3_small_keep_a_mask_a_head_where_a_sequence_is_longer_than_what_they_see():
+    shape = catalog.find("phi-3-small")
+    short, long = (layers.saved(shape, work_of(shape, WIDE, sequence_length=length)) for length in (1024, 2048))
+    assert long - short > 2048 * shape.heads * 2 / 2

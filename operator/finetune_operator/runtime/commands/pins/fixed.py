@@ -108,7 +108,9 @@ class Pins:
             spec = _put(spec, path, value)
         if "task" not in self.named and (self.shape or ("model", "name") in fields.keys() | self.paths.keys()):
             spec = _tasked(spec, _model(spec, self.shape))
-        return _batched(_offloading_as_said(_targeted(spec, _model(spec, self.shape)), fields), self.named)
+        if (*tables.LORA, "targetModules") in fields.keys() | self.paths.keys():
+            spec = _targeted(spec, _model(spec, self.shape))
+        return _batched(_offloading_as_said(spec, fields), self.named)
 
 
 def parse(texts: Iterable[str]) -> Pins:

@@ -190,9 +190,11 @@ def test_a_pinned_model_gets_a_task_that_it_can_do():
     assert applied("rank=4", model={"name": "flan-t5-xl"}, task="chat")["task"] == "chat"
 
 
-def test_targets_that_are_none_are_left_to_the_rules():
-    spec = {"model": {"name": 5}, "technique": {"lora": {"targetModules": [7]}}}
-    assert applied("rank=4", **spec)["technique"]["lora"]["targetModules"] == [7]
+def test_targets_of_the_job_are_left_as_they_are():
+    spec = {"model": {"name": "bert-base"}, "technique": {"lora": {"targetModules": ["q"]}}}
+    assert applied("rank=4", **spec)["technique"]["lora"]["targetModules"] == ["q"]
+    assert applied("technique.lora.targetModules=[7]", **spec)["technique"]["lora"]["targetModules"] == [7]
+    assert applied("model.name=5", "targetModules=q")["technique"]["lora"]["targetModules"] == ["q"]
 
 
 def test_an_adapter_beside_quantized_weights_is_of_the_quantized_method():
