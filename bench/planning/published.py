@@ -29,20 +29,15 @@ from finetune_operator.runtime.commands.pins import Pins, parse
 BOUNDS = (0.10, 0.15)
 """Relative errors within which predictions are counted."""
 
-DEEPSPEED = {"full": "zero3", "qlora": "zero2"}
-"""Qwen's scripts for these methods start DeepSpeed even on one device (finetune/finetune_ds.sh and
-finetune_qlora_single_gpu.sh of QwenLM/Qwen), which its table has as `none`, one device: fp32 weights and moments beside
-16-bit weights, without autocast."""
-
 ACCUMULATION = {"qwen": 8, "litgpt": 16}
 """Micro-batches a step, where the source's scripts have more than one."""
 
 PRECISION = {"peft-readme": "fp32"}
 """Where it is not bf16: the scripts of PEFT's README load models as transformers did then, in fp32."""
 
-USUALLY = {"peftbench": {"rank": "32", "targets": "q,v"}, "peft-readme": {"seq": "64"}}
-"""What a source's runs have where a row says nothing: PEFT's benchmark takes PEFT's default targets of a Llama, the
-scripts of its README cut tweets at 64 tokens (`max_length`)."""
+USUALLY = {"peftbench": {"rank": "32"}, "peft-readme": {"seq": "64"}}
+"""What a source's runs have where a row says nothing: the rank of PEFT's benchmark; and the scripts of its README cut
+tweets at 64 tokens (`max_length`)."""
 
 MODELS = {"StableLM-3B": "stablelm-base-alpha-3b"}
 """Names of the table that are another model's by now."""
@@ -147,7 +142,7 @@ def texts(row: Mapping[str, str]) -> list[str]:
         "method": said["method"],
         "quantization": said.get("quant"),
         "rank": said.get("rank") if adapted and not _says_rank(said["method"]) else None,
-        "targetModules": said.get("targets", "all") if adapted else None,
+        "targetModules": said.get("targets") if adapted else None,
         "gradientCheckpointing": said["gradient_checkpointing"],
         "microBatchSize": said.get("micro_batch", "1"),
         "gradientAccumulation": str(ACCUMULATION.get(_family(row), 1)),
@@ -184,11 +179,7 @@ def _says_rank(method: str) -> bool:
 
 def _strategy(row: Mapping[str, str]) -> str:
     asked = row["parallel"] or "none"
-    if asked != "none":
-        return asked
-    if _family(row) == "qwen" and row["method"] in DEEPSPEED:
-        return DEEPSPEED[row["method"]]
-    return "none" if row["gpus"] in {"", "1"} else "ddp"
+    return "ddp" if asked == "none" and row["gpus"] not in {"", "1"} else asked
 
 
 def _shape(row: Mapping[str, str], folder: pathlib.Path) -> ModelShape | None:

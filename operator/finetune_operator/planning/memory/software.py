@@ -11,6 +11,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import replace
 
+from finetune_operator.api.v1alpha1.technique import Method
 from finetune_operator.planning.memory.workload import TRAINER, Loading, Loss, Measured, Stack
 
 
@@ -65,3 +66,13 @@ STACKS: Mapping[Software, Stack] = {
     # finetune.py with the model's own code: adapters in 16 bits, logits left to autocast (which DeepSpeed is without).
     Software.QWEN: replace(_BEFORE_445, adapter_bytes=2, lifts_logits=False),
 }
+
+STARTS_DEEPSPEED: Mapping[Software, Mapping[Method, int]] = {
+    # finetune/finetune_ds.sh and finetune_qlora_single_gpu.sh of QwenLM/Qwen name DeepSpeed's configuration
+    Software.QWEN: {Method.FULL: 3, Method.QLORA: 2},
+}
+"""Software whose scripts start DeepSpeed even on one device, which its tables have as no strategy at all: the stage by
+method. It keeps fp32 weights and moments beside 16-bit ones, without autocast."""
+
+QUERY_AND_VALUE = frozenset({Software.TRANSFORMERS, Software.TRANSFORMERS_444})
+"""Software that leaves an adapter's targets to PEFT, which takes query and value where nothing is said."""

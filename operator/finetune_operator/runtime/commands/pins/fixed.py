@@ -20,7 +20,7 @@ from finetune_operator.api.v1alpha1.technique import Method
 from finetune_operator.api.v1alpha1.training import Training
 from finetune_operator.planning import catalog
 from finetune_operator.planning.catalog import ModelKind, ModelShape
-from finetune_operator.planning.memory.software import STACKS, Software
+from finetune_operator.planning.memory.software import QUERY_AND_VALUE, STACKS, STARTS_DEEPSPEED, Software
 from finetune_operator.planning.memory.workload import PARAMETERS_STAGE, Quantizer, Stack
 from finetune_operator.planning.profiles import HardwareProfile, Profiles
 from finetune_operator.runtime.commands.complaints import BadInput, like
@@ -52,7 +52,7 @@ class Pins:
             traits["quantizer"] = Quantizer.GPTQ
         if self._divides:
             traits = {"shards_quantized": True} | traits
-        return replace(STACKS[self.named.get("software", Software.TRL)], **traits)
+        return replace(STACKS[self._software], **traits)
 
     @property
     def _divides(self) -> bool:
@@ -70,10 +70,35 @@ class Pins:
             "computed as TRL's fused loss, which this project's trainer has; plain transformers keeps full logits: pin "
             "software=transformers"
         )
-        return (words,) if ran else ()
+        started = "this software's scripts start DeepSpeed on one device too, and are planned with it"
+        return (*((words,) if ran else ()), *((started,) if self._starts is not None else ()))
+
+    @property
+    def _software(self) -> Software:
+        named: Software = self.named.get("software", Software.TRL)
+        return named
+
+    @property
+    def _starts(self) -> int | None:
+        """The stage with which DeepSpeed is started where a table tells of one device; None where it is not."""
+        said, alone = self._said, Strategy.NONE
+        stages = STARTS_DEEPSPEED.get(self._software, {}) if said.get(tables.STRATEGY) is alone else {}
+        method = _quantized(said, self.named).get(tables.METHOD)
+        return stages.get(method) if method else None
 
     @property
     def _fields(self) -> dict[Path, Any]:
+        """Every field of the spec that is fixed, with what the software is known to do where nothing is said."""
+        found = self._said
+        if self._starts is not None:
+            found |= {tables.STRATEGY: Strategy.DEEPSPEED, tables.STAGE: self._starts}
+        adapted = found.get(tables.METHOD) in ADAPTED
+        if adapted and self._software in QUERY_AND_VALUE:
+            found = {(*tables.LORA, "targetModules"): ["q", "v"]} | found
+        return found
+
+    @property
+    def _said(self) -> dict[Path, Any]:
         """Every field of the spec that a name stands for; a name of one field counts before a word for several."""
         found: dict[Path, Any] = {}
         for name, value in sorted(self.named.items(), key=lambda pair: not isinstance(pair[1], tables.Several)):

@@ -228,6 +228,25 @@ def test_software_brings_its_traits_and_a_pin_counts_before_them():
     assert pins.parse(["software=litgpt", "loss=fused"]).stack.adapter_bytes == 2
 
 
+def test_scripts_that_start_deepspeed_on_one_device_are_planned_with_it():
+    fixed = pins.parse(["software=qwen", "method=full", "strategy=none"])
+    assert fixed.applied({})["distribution"]["zeroStage"] == 3
+    assert any("start DeepSpeed on one device" in note for note in fixed.notes)
+    quantized = pins.parse(["software=qwen", "method=lora", "quantization=gptq-int4", "strategy=none"])
+    assert quantized.applied({})["distribution"]["zeroStage"] == 2
+    for others in (["software=qwen", "method=lora", "strategy=none"], ["method=full", "strategy=none"]):
+        assert pins.parse(others).applied({})["distribution"] == {"strategy": "none"}
+        assert pins.parse(others).notes == ()
+    assert pins.parse(["software=qwen", "strategy=none"]).applied({})["distribution"] == {"strategy": "none"}
+
+
+def test_software_on_peft_adapts_queries_and_values_where_nothing_is_said():
+    said = ["software=peftbench", "model=llama-2-7b"]
+    assert applied(*said, "method=dora")["technique"]["lora"] == {"targetModules": ["q_proj", "v_proj"]}
+    assert applied(*said, "method=lora", "targetModules=all")["technique"]["lora"] == {"targetModules": ["all-linear"]}
+    assert "lora" not in applied(*said, "method=full")["technique"]
+
+
 def test_a_run_without_its_software_is_noted():
     (note,) = pins.parse(["microBatchSize=2"]).notes
     assert "pin software=transformers" in note
