@@ -184,6 +184,7 @@ INSTEAD: Final[Mapping[Path, tuple[Path, ...]]] = {
     ("training", "epochs"): (("training", "maxSteps"),),
     ("training", "maxSteps"): (("training", "epochs"),),
     tables.PEFT_TYPE: (("technique", "peft"),),
+    ("model", "name"): (("model", "shape"),),
 }
 """Fields of a job that make room for a pinned one, whatever its value."""
 

@@ -76,6 +76,11 @@ ROOM = {
         {"technique": {"lora": {"rank": 8}, "method": "dora"}},
     ),
     "steps take the place of epochs": (["maxSteps=5"], {"training": {"epochs": 2}}, {"training": {"maxSteps": 5}}),
+    "another model has other numbers": (
+        ["model=phi-2"],
+        {"model": {"name": "mine", "shape": {"layers": 2}}},
+        {"model": {"name": "phi-2"}},
+    ),
     "hardware is named once": (
         ["accelerator=cpu"],
         {"hardware": {"profile": "big", "nodes": 2}},
