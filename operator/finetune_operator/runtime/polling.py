@@ -71,7 +71,7 @@ async def poll_once(store: Store, queue: WorkQueue, trainers: Trainers) -> int:
     told = await asyncio.gather(*(ask(key) for key in running), return_exceptions=True)
     for key, error in zip(running, told, strict=True):
         if error is not None:
-            log.error("trainer not understood", exc_info=error, extra=keys(job=str(key), uid=key.uid))
+            log.error("trainer not understood", extra=keys(job=str(key), uid=key.uid, error=repr(error)))
     return len(running)
 
 
