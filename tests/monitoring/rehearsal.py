@@ -2,7 +2,8 @@
 
 It stands in for what a machine without GPUs cannot record; what was recorded on a cluster lies beside it.
 Jobs: `good` runs in two pods and succeeds, `hungry` runs out of memory once, `paused` is suspended and resumed,
-`moved` is preempted, `broken` has bad data, `early` waits for its claim, `frozen` stops making steps, `diverged` loses its loss.
+`moved` is preempted, `broken` has bad data, `early` waits for its claim, `frozen` stops making steps, `diverged` loses
+its loss.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def test_every_message_is_constant_and_its_facts_are_keys(path, call):
     (message,) = call.args
     assert isinstance(message, ast.Constant)
     assert "%" not in message.value
-    assert [keyword.arg for keyword in call.keywords if keyword.arg != "exc_info"] == ["extra"]
+    assert [keyword.arg for keyword in call.keywords] == ["extra"]
 
 
 @pytest.mark.parametrize("path", sorted({path for path, _call in FOUND}), ids=lambda path: path.stem)
