@@ -79,7 +79,8 @@ async def run(config: OperatorConfig) -> None:
             _measure_lag(telemetry),
         ]
         helpers.append(listen(begin, client, store, queue))
-        helpers.append(resync(begin, client, store, queue, where=config.watch.namespaces))
+        see_off = handlers.farewell(store, queue, telemetry)
+        helpers.append(resync(begin, client, store, see_off, where=config.watch.namespaces))
         helpers += [work(begin, reconciler) for _ in range(config.workers)]
         doors = handlers.registry(store, queue, telemetry, jobsets=client.jobsets, listing=listing)
         watches = _watch(config, doors, ready)

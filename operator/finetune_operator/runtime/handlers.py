@@ -66,6 +66,17 @@ class Listing:
             await asyncio.sleep(left)
 
 
+def farewell(store: Store, queue: WorkQueue, telemetry: Telemetry) -> typing.Callable[[Body], None]:
+    """Return what is done about a job that is gone, whether a watch tells of it or nobody does any more."""
+
+    def see_off(body: Body) -> None:
+        store.forget_job(job_key(body))
+        telemetry.deleted(job_key(body), status(body), clock.now())
+        _enqueue(queue, job_key(body), *store.heirs(body, gone=True))
+
+    return see_off
+
+
 def registry(
     store: Store, queue: WorkQueue, telemetry: Telemetry, *, jobsets: bool = False, listing: Listing | None = None
 ) -> kopf.OperatorRegistry:
@@ -83,17 +94,17 @@ def registry(
         if event["type"] is None and listing is not None:
             listing.heard()
 
+    see_off = farewell(store, queue, telemetry)
+
     async def on_job(event: Event, **_: object) -> None:
         note(keys.PLURAL, event)
-        body, gone = slim(event["object"]), event["type"] == DELETED
-        if gone:
-            store.forget_job(job_key(body))
-            telemetry.deleted(job_key(body), status(body), clock.now())
+        body = slim(event["object"])
+        if event["type"] == DELETED:
+            see_off(body)
         else:
             store.keep_job(body)
-        queue.add(job_key(body), first="status" not in body)
-        for key in store.heirs(body, gone=gone):
-            queue.add(key)
+            queue.add(job_key(body), first="status" not in body)
+            _enqueue(queue, *store.heirs(body))
 
     async def on_workload(event: Event, **_: object) -> None:
         note("jobsets" if event["object"].get("kind") == keys.JOBSET else "jobs", event)
@@ -198,6 +209,7 @@ class _NoProgress(kopf.ProgressStorage):  # type: ignore[misc]
         return essence
 
 
-def _enqueue(queue: WorkQueue, key: JobKey | None) -> None:
-    if key is not None:
-        queue.add(key)
+def _enqueue(queue: WorkQueue, *found: JobKey | None) -> None:
+    for key in found:
+        if key is not None:
+            queue.add(key)

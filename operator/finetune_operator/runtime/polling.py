@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster import warnings
 from finetune_operator.cluster.client import JOBS, Client
 from finetune_operator.cluster.errors import ApiError
 from finetune_operator.cluster.queues import Queues
-from finetune_operator.cluster.store import Store, attempt_of
+from finetune_operator.cluster.store import Body, Store, attempt_of
 from finetune_operator.cluster.trainers import Trainers
 from finetune_operator.manifests.names import INSPECTION
 from finetune_operator.runtime import clock
@@ -86,26 +86,29 @@ async def listen(begin: asyncio.Event, client: Client, store: Store, queue: Work
         await asyncio.sleep(max(SHORTEST_WAIT_FOR_WARNINGS, (loop.time() - began) / BUSY_WITH_WARNINGS))
 
 
-async def resync(begin: asyncio.Event, client: Client, store: Store, queue: WorkQueue, *, where: Sequence[str]) -> None:
+SeeOff = Callable[[Body], None]
+"""What is done about a job that is gone."""
+
+
+async def resync(begin: asyncio.Event, client: Client, store: Store, see_off: SeeOff, *, where: Sequence[str]) -> None:
     """Look in rounds which jobs are gone, for ever; in the whole cluster, unless namespaces are named."""
     await begin.wait()
     while True:
         await asyncio.sleep(RESYNC_SECONDS)
         for namespace in where or [""]:
-            await resync_once(client, store, queue, namespace)
+            await resync_once(client, store, see_off, namespace)
 
 
-async def resync_once(client: Client, store: Store, queue: WorkQueue, namespace: str) -> None:
-    """Forget the jobs that the store holds and the API server does not; what it does not answer is left as it was."""
-    known = [key for key, _body in store.jobs() if namespace in {"", key.namespace}]
+async def resync_once(client: Client, store: Store, see_off: SeeOff, namespace: str) -> None:
+    """See off the jobs that the store holds and the API server does not; without an answer, none."""
+    known = [(key, body) for key, body in store.jobs() if namespace in {"", key.namespace}]
     try:
         there = await client.uids(JOBS, namespace)
     except ApiError:
         return
-    for key in known:
+    for key, body in known:
         if key.uid not in there:
-            store.forget_job(key)
-            queue.add(key)
+            see_off(body)
 
 
 def _running(store: Store, key: JobKey) -> bool:

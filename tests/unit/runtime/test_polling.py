@@ -6,8 +6,10 @@ from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster.errors import Unreachable
 from finetune_operator.cluster.store import Store
 from finetune_operator.runtime import polling
+from finetune_operator.runtime.handlers import farewell
 from finetune_operator.runtime.polling import poll_once, resync, resync_once
 from finetune_operator.runtime.queue import WorkQueue
+from finetune_operator.telemetry.process import Telemetry
 from finetune_trainer.contract import Progress
 
 KEY = JobKey("team", "reviews", "uid-1")
@@ -111,7 +113,7 @@ def jobs(*places):
 def left(store, server, namespace=""):
     async def look():
         queue = WorkQueue()
-        await resync_once(server, store, queue, namespace)
+        await resync_once(server, store, farewell(store, queue, Telemetry("test")), namespace)
         return sorted(key.uid for key, _body in store.jobs()), queue.waiting
 
     return asyncio.run(look())
@@ -121,6 +123,12 @@ def test_a_job_whose_end_no_watch_told_is_forgotten_and_passed_over_once_more():
     server = Server("2", "3")
     assert left(jobs(("team", "1"), ("team", "2")), server) == (["2"], 1)
     assert server.asked == [("finetunejobs", "")]
+
+
+def test_a_job_whose_end_no_watch_told_is_seen_off_as_others_are():
+    told, store = [], jobs(("team", "1"))
+    asyncio.run(resync_once(Server(), store, told.append, ""))
+    assert [body["metadata"]["uid"] for body in told] == ["1"]
 
 
 def test_only_jobs_of_the_namespace_that_was_asked_about_can_be_missed_there():
@@ -156,7 +164,7 @@ def test_jobs_are_looked_for_in_rounds_once_this_operator_leads(monkeypatch):
                     await asyncio.Event().wait()
                 return await server.uids(resource, namespace)
 
-        rounds = asyncio.create_task(resync(begin, Counting(), jobs(("a", "1")), WorkQueue(), where=("a", "b")))
+        rounds = asyncio.create_task(resync(begin, Counting(), jobs(("a", "1")), lambda body: None, where=("a", "b")))
         await asyncio.sleep(0)
         assert server.asked == []
         begin.set()
