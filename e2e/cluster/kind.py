@@ -11,6 +11,7 @@ import shutil
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import cache
 import engine
@@ -39,6 +40,14 @@ _SERVING_PODS = (
     ("-n", "local-path-storage", "pod", "-l", "app=local-path-provisioner", "--for=condition=Ready"),
 )
 
+
+AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
+"""What the API server writes into its audit log."""
+
+AUDIT_LOG = "/var/log/kubernetes/audit.log"
+"""Where it lies in the node; `e2e/scenarios/written.py` reads it."""
+
+_POLICY_IN_NODE = "/kind/audit-policy.yaml"
 
 SHARED_STORAGE = Path(__file__).with_name("shared-storage.yaml")
 """A class for claims that pods of several nodes mount, beside the one that kind brings."""
@@ -131,10 +140,13 @@ def create() -> None:
     """Create the cluster and wait until its DNS and its storage work too."""
     image = node_image.ensure()
     folder().mkdir(parents=True, exist_ok=True)
+    config = folder() / "kind.json"
+    config.write_text(json.dumps(configuration()))
+    what = ("create", "cluster", "--name", name(), "--image", image, "--config", str(config))
     run(
         Step(
             f"create cluster {name()}",
-            (tools.tool("kind"), "create", "cluster", "--name", name(), "--image", image, "--wait", "120s", "-v", "1"),
+            (tools.tool("kind"), *what, "--wait", "120s", "-v", "1"),
             usually="20 s",
             deadline=420,
             hint=f"The half-made node is kept for a look: `docker logs {node()}`; the next `up` deletes it."
@@ -146,6 +158,31 @@ def create() -> None:
     if not _serves():
         raise Failed(f"cluster {name()}: not every deployment became available; see `kubectl get pods -A`")
     _share_storage()
+
+
+def configuration() -> dict[str, Any]:
+    """Return what kind is told: one node, and an API server that keeps an audit log."""
+    log = str(Path(AUDIT_LOG).parent)
+    api_server = {
+        "extraArgs": {"audit-policy-file": _POLICY_IN_NODE, "audit-log-path": AUDIT_LOG, "audit-log-maxbackup": "1"},
+        "extraVolumes": [
+            {"name": "audit-policy", "hostPath": _POLICY_IN_NODE, "mountPath": _POLICY_IN_NODE, "pathType": "File"},
+            {"name": "audit-log", "hostPath": log, "mountPath": log, "pathType": "DirectoryOrCreate"},
+        ],
+    }
+    # Without a version kind brings it into the form that the Kubernetes at hand reads.
+    kubeadm = {"kind": "ClusterConfiguration", "apiServer": api_server}
+    return {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "nodes": [
+            {
+                "role": "control-plane",
+                "extraMounts": [{"hostPath": str(AUDIT_POLICY), "containerPath": _POLICY_IN_NODE, "readOnly": True}],
+                "kubeadmConfigPatches": [json.dumps(kubeadm)],
+            }
+        ],
+    }
 
 
 def delete() -> None:

@@ -24,6 +24,8 @@ class Write:
     code: int
     received: float
     answered: float
+    body: dict[str, typing.Any] | None = None
+    """What was sent, where the policy keeps it."""
 
     @property
     def done(self) -> bool:
@@ -35,8 +37,12 @@ def writes(log: pathlib.Path, since: int = 0) -> list[Write]:
     """Return the writes in the order in which they were answered; `since` is the size that the log had before."""
     with log.open("rb") as file:
         file.seek(since)
-        lines = file.read().splitlines(keepends=True)
-    return [_write(json.loads(line)) for line in lines if line.endswith(b"\n")]
+        return parsed(file.read())
+
+
+def parsed(log: bytes) -> list[Write]:
+    """Return the writes of a log; a last line that is not whole yet is none."""
+    return [_write(json.loads(line)) for line in log.splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def _write(event: dict[str, typing.Any]) -> Write:
@@ -51,6 +57,7 @@ def _write(event: dict[str, typing.Any]) -> Write:
         code=event["responseStatus"]["code"],
         received=_moment(event["requestReceivedTimestamp"]),
         answered=_moment(event["stageTimestamp"]),
+        body=event.get("requestObject"),
     )
 
 
