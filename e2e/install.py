@@ -11,6 +11,9 @@ RELEASE, NAMESPACE = "finetune-operator", "finetune-system"
 CPU_REQUEST = "500m"
 """CPU that a training pod requests here: two of them shall fit on a machine of two cores."""
 
+ALLOWED_IMAGES = "finetune-trainer:*"
+"""Images that a job may name here: one that is not there shows what becomes of a job whose image is not to be had."""
+
 READY = "120s"
 
 
@@ -29,7 +32,7 @@ def main() -> int:
     command += ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", READY]
     command += [
         "--set",
-        f"image.tag=dev,config.profiles.cpu.request={CPU_REQUEST}",
+        f"image.tag=dev,config.profiles.cpu.request={CPU_REQUEST},config.profiles.allowedImages={{{ALLOWED_IMAGES}}}",
         "--set-string",
         f"podAnnotations.imageId={image_id('finetune-operator:dev')}",
     ]

@@ -25,6 +25,9 @@ START_SECONDS = 120
 TRAINING_SECONDS = 420
 """A whole example; usually 100 s on two idle cores."""
 
+CHECKPOINT_SECONDS = 90
+"""From the first step to a checkpoint of that; usually 10 s."""
+
 SHORT_JOB_SECONDS = 240
 """A job that ends before it trains; usually 15 s, more while other pods use the cores."""
 
@@ -114,6 +117,56 @@ class User:
             return job if progress.get("step", 0) >= 1 else None
 
         return typing.cast("Job", eventually(trains, within=within, waiting_for=f"the first step of {name}"))
+
+    def status(self, name: str) -> Job:
+        """Read the status of a FineTuneJob; empty until there is one."""
+        return typing.cast("Job", self.job(name).get("status", {}))
+
+    def reason(self, name: str) -> str:
+        """Read what `kubectl get` shows under REASON."""
+        return str((self.status(name).get("columns") or {}).get("reason", ""))
+
+    def condition(self, name: str, kind: str) -> Job:
+        """Read a condition of a FineTuneJob; empty where it has none of this type."""
+        found = (one for one in self.status(name).get("conditions", ()) if one["type"] == kind)
+        return typing.cast("Job", next(found, {}))
+
+    def alive(self, name: str) -> list[str]:
+        """Name the pods of a FineTuneJob that have not ended."""
+        ended = {"Succeeded", "Failed"}
+        return [pod["metadata"]["name"] for pod in self.pods(name) if pod["status"]["phase"] not in ended]
+
+    def patch(self, name: str, **spec: object) -> None:
+        """Change fields of a FineTuneJob's spec."""
+        self.kubectl("patch", "ftj", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def saved(self, name: str, *, beyond: int = 0, within: float = CHECKPOINT_SECONDS) -> int:
+        """Wait until a job that trains has a checkpoint beyond a step, and return its step."""
+        self.training(name)
+
+        def step() -> int:
+            found = (self.status(name).get("checkpoint") or {}).get("step", 0)
+            return int(found) if found > beyond else 0
+
+        return eventually(step, within=within, waiting_for=f"a checkpoint of {name} beyond step {beyond}")
+
+    def trains_in(self, name: str, attempt: int) -> Job:
+        """Return the record of an attempt once it trains, empty before."""
+        now = self.status(name)
+        last = (now.get("attempts") or [{}])[-1]
+        trains = last.get("number") == attempt and now.get("phase") == "Running"
+        return typing.cast("Job", last if trains else {})
+
+
+def shared_samples(user: User) -> User:
+    """Give a user the claim `samples` in such a way that pods of several nodes can mount it."""
+    alone = "accessModes: [ReadWriteOnce]"
+    manifest = SAMPLES.read_text(encoding="utf-8")
+    assert alone in manifest
+    shared = manifest.replace(alone, "accessModes: [ReadWriteMany]\n  storageClassName: shared")
+    user.kubectl("apply", "-f", "-", stdin=shared)
+    user.wait_for("job/samples", "condition=complete", within=SAMPLES_SECONDS)
+    return user
 
 
 def a_job(name: str, **spec: typing.Any) -> Job:

@@ -61,7 +61,7 @@ def _namespace(request):
     label = "pod-security.kubernetes.io/enforce=restricted"
     user.kubectl("label", "namespace", name, label, namespaced=False)
     yield user
-    user.kubectl("delete", "namespace", name, "--wait=false", namespaced=False)
+    user.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found", namespaced=False)
 
 
 def _with_samples(user: User) -> User:

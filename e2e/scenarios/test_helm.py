@@ -5,23 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 
-from cluster_user import OPERATOR_NAMESPACE, ROOT, eventually, kubectl
+from cluster_user import OPERATOR_NAMESPACE, eventually, kubectl
+from release import CHART, RELEASE, helm, upgrade
 
-CHART = ROOT / "charts/finetune-operator"
-HELM_SECONDS = 150
 READY_SECONDS = 90
-
-
-def helm(*words: str) -> str:
-    done = subprocess.run(["helm", *words], capture_output=True, text=True, check=False, timeout=HELM_SECONDS)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_release_can_be_upgraded_again_and_again(user):
     for _ in range(2):
-        helm("upgrade", "finetune-operator", str(CHART), "--namespace", OPERATOR_NAMESPACE, "--reuse-values", "--wait")
-    history = json.loads(helm("history", "finetune-operator", "--namespace", OPERATOR_NAMESPACE, "-o", "json"))
+        upgrade()
+    history = json.loads(helm("history", RELEASE, "-o", "json"))
     assert history[-1]["status"] == "deployed"
 
 
@@ -49,7 +42,8 @@ def test_a_release_for_one_namespace_works_without_any_cluster_role(user):
     release = "narrow"
     flags = ["--set", "image.tag=dev,crds.install=false,rbac.aggregate=false", "--set", "metrics.service.enabled=false"]
     flags += ["--set", f"config.watch.namespaces={{{user.namespace}}}"]
-    helm("install", release, str(CHART), "--namespace", user.namespace, *flags, "--wait", f"--timeout={READY_SECONDS}s")
+    flags += ["--wait", f"--timeout={READY_SECONDS}s"]
+    helm("install", release, str(CHART), *flags, namespace=user.namespace)
     try:
         deployment = f"deployment/{release}-finetune-operator"
 
@@ -62,4 +56,4 @@ def test_a_release_for_one_namespace_works_without_any_cluster_role(user):
         roles = json.loads(kubectl("get", "clusterroles", "-l", f"app.kubernetes.io/instance={release}", "-o", "json"))
         assert roles["items"] == []
     finally:
-        helm("uninstall", release, "--namespace", user.namespace)
+        helm("uninstall", release, namespace=user.namespace)
