@@ -26,6 +26,8 @@ _WAITING = {
 
 FAILED = "Failed"
 """The kubelet's word for an image that it cannot pull, and for a container that it cannot make or start."""
+_ON_ITS_WAY = frozenset({"", "ContainerCreating", "PodInitializing"})
+"""What the kubelet says of a container where nothing is wrong: all one to a user, and so to the status."""
 
 _TROUBLES = {
     "FailedCreate": Reason.POD_REFUSED,
@@ -70,7 +72,8 @@ def waiting(pods: tuple[PodFacts, ...], expected: int, trouble: Trouble | None) 
     if trouble is not None:
         return _pending(_of(trouble), trouble.message or trouble.reason)
     if late is not None:
-        return _pending(Reason.POD_PENDING, late.waiting_reason or "the pod is being started")
+        waits = "the pod is being started" if late.waiting_reason in _ON_ITS_WAY else late.waiting_reason
+        return _pending(Reason.POD_PENDING, waits)
     if expected == 1:  # in the words of the pass that created the Job: until there is a pod, nothing is new to write
         return Verdict(State.CREATING, Reason.CREATED, CREATED)
     return _pending(Reason.POD_PENDING, f"{len(pods)} of {expected} pods exist; training begins when all have started")

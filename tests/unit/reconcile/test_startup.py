@@ -34,7 +34,7 @@ CASES = {
         Reason.CONTAINER_CONFIG,
         "RunContainerError",
     ),
-    "it is being made": (a_pod(waiting_reason="ContainerCreating"), Reason.POD_PENDING, "ContainerCreating"),
+    "it is being made": (a_pod(waiting_reason="ContainerCreating"), Reason.POD_PENDING, "the pod is being started"),
     "nothing is known": (a_pod(), Reason.POD_PENDING, "being started"),
 }
 
