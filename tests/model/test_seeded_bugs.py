@@ -144,9 +144,8 @@ def events_before_the_status(patch):
     real = publish.publish
 
     async def told_first(api, store, key, news):
-        for event in news.events:
-            await publish._post(api, key, event, news.now)
-        await real(api, store, key, dataclasses.replace(news, events=()))
+        await publish.tell(api, key, news)
+        await real(api, store, key, dataclasses.replace(news, events=(), of_pods=()))
 
     patch.setattr(loop, "publish", told_first)
 
