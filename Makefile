@@ -59,7 +59,7 @@ test-chart: up venv ## tests of the rendered Helm chart
 
 test-e2e: install venv ## user stories on the cluster, also with the real Kueue and JobSet (about 20 minutes)
 	@$(CLUSTER) prometheus
-	@$(IN_CLUSTER) $(PYTEST) -q -rA e2e/scenarios
+	@$(IN_CLUSTER) $(PYTEST) -q -rA --durations 20 e2e/scenarios
 
 scenarios: venv-trainer ## train every cell of the table of scenarios, and write docs/scenarios.md (half an hour; ONLY=chatbot/lora runs one)
 	@PYTHONPATH=operator:trainer .venv-trainer/bin/python bench/scenarios $(ONLY)

@@ -7,10 +7,20 @@ import time
 
 import pytest
 from cluster_user import ROOT, START_SECONDS, TRAINING_SECONDS, KubectlError, a_job, eventually
+from written import STATUS, without_progress, written
 
 EXAMPLE = ROOT / "examples/01-classify-reviews.yaml"
 SHOWN_WITHIN = 10
 """Seconds from the first training step until `kubectl get ftj` shows it."""
+
+QUIET_SECONDS = 60
+"""How long after the end of a job nothing may be written about it."""
+
+LAST_EVENT_SECONDS = 5
+"""Seconds after the status that tells the end in which the Event of it may be posted."""
+
+UNTIL_CREATED, WHOLE_LIFE = 2, 12
+"""Writes of the operator until a job's Job is there, and for all of its life, progress apart."""
 
 VERIFY_SECONDS = 240
 """Loading torch and measuring a thousand reviews in a fresh pod; usually 40 s."""
@@ -52,9 +62,10 @@ def story(shared_sampled):
     )
     table = user.kubectl("get", "ftj", "-o", "wide")
     job = user.finished("reviews", within=TRAINING_SECONDS)
+    ended = time.monotonic()
     seconds = {"firstStep": first_step - began, "shownAfter": shown - first_step, "whole": time.monotonic() - began}
     print(f"\nfirst example: {json.dumps(seconds)} {json.dumps(job['status'].get('result'))}")
-    return {"user": user, "job": job, "table": table, "seconds": seconds}
+    return {"user": user, "job": job, "table": table, "seconds": seconds, "ended": ended}
 
 
 def _first_step(user):
@@ -116,6 +127,16 @@ def test_events_tell_the_story_in_order(story):
     for reason in ("Planned", "Training", "Succeeded"):
         assert reason in reasons
     assert len(reasons) == len(set(reasons)), reasons
+
+
+def test_it_is_begun_with_two_writes_and_its_whole_life_takes_twelve_beside_its_progress(story):
+    writes = written(story["user"].namespace, "reviews")
+    told = [(one.verb, one.resource) for one in writes]
+    lasting = [(one.verb, one.resource) for one in without_progress(writes)]
+    print(f"\n{len(told)} writes, without progress {len(lasting)}: {lasting}")
+    assert told.index(("create", "jobs")) < UNTIL_CREATED
+    assert len(lasting) <= WHOLE_LIFE
+    assert len(told) > len(lasting), "progress was told"
 
 
 def test_the_adapter_gives_the_reported_accuracy_in_plain_transformers_and_peft(story):
@@ -183,3 +204,16 @@ def test_a_finished_job_is_never_started_again(story):
     job = user.job("reviews")
     assert job["metadata"]["resourceVersion"] == before
     assert user.pods("reviews") == []
+
+
+def test_nothing_is_written_about_it_for_a_minute_after_its_end(story):
+    """Not even though its pods were deleted meanwhile. What tells of the end is written a moment after it."""
+    quiet = story["ended"] + QUIET_SECONDS
+    eventually(lambda: time.monotonic() > quiet, within=QUIET_SECONDS + 10, waiting_for="a minute to pass")
+    writes = written(story["user"].namespace, "reviews")
+    ends = [one for one in writes if one.resource == STATUS and one.body["status"].get("completionTime")]
+    end = ends[0].answered
+    later = [one for one in writes if one.answered > end]
+    last_word = [one for one in later if one.resource == "events" and one.answered < end + LAST_EVENT_SECONDS]
+    assert later == last_word
+    assert len(last_word) <= 1
