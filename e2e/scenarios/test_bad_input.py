@@ -6,7 +6,7 @@ import base64
 import datetime as dt
 
 import pytest
-from cluster_user import SHORT_JOB_SECONDS, a_job, eventually
+from cluster_user import SAMPLES, SAMPLES_SECONDS, SHORT_JOB_SECONDS, START_SECONDS, a_job, eventually
 
 POD_SECONDS = 30
 """Longest pod time of a job whose data is bad."""
@@ -15,7 +15,6 @@ REASON_SECONDS = 15
 """Longest time until a pod that cannot start says why."""
 
 GOOD = '{"text": "a fine film", "label": "positive"}\n{"text": "a dull film", "label": "negative"}\n'
-KEY = {"configMap": {"name": "rows", "key": "rows.jsonl"}}
 
 BROKEN_FILES = {
     "an empty file": (b"", "is empty"),
@@ -23,6 +22,23 @@ BROKEN_FILES = {
     "a wrong column": (GOOD.replace('"text"', '"review"').encode(), "spec.dataset.columns"),
     "a row without its label": (GOOD.encode() + b'{"text": "a film"}\n', "row 3"),
 }
+
+
+@pytest.fixture(scope="module")
+def sampled(shared_sampled):
+    """One namespace for all stories here: each has jobs of its own."""
+    return shared_sampled
+
+
+@pytest.fixture(scope="module")
+def broken(sampled):
+    """Jobs on broken files, begun together; named after what is wrong with them."""
+    for wrong, (content, _) in BROKEN_FILES.items():
+        name = wrong.lower().replace(" ", "-")
+        rows = {"binaryData": {"rows.jsonl": base64.b64encode(content).decode()}}
+        sampled.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **rows})
+        sampled.apply(a_job(name, dataset={"source": {"configMap": {"name": name, "key": "rows.jsonl"}}}))
+    return sampled
 
 
 def pod_seconds(pod) -> float:
@@ -44,12 +60,10 @@ def test_a_broken_row_fails_before_training_with_its_number(sampled):
     assert "DataInvalid" in sampled.kubectl("get", "ftj", "broken", "-o", "wide")
 
 
-@pytest.mark.parametrize(("content", "want"), BROKEN_FILES.values(), ids=BROKEN_FILES)
-def test_a_broken_file_is_described(sampled, content, want):
-    rows = {"binaryData": {"rows.jsonl": base64.b64encode(content).decode()}}
-    sampled.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}, **rows})
-    sampled.apply(a_job("broken", dataset={"source": KEY}))
-    status = sampled.finished("broken", within=SHORT_JOB_SECONDS)["status"]
+@pytest.mark.parametrize("wrong", BROKEN_FILES)
+def test_a_broken_file_is_described(broken, wrong):
+    want = BROKEN_FILES[wrong][1]
+    status = broken.finished(wrong.lower().replace(" ", "-"), within=SHORT_JOB_SECONDS)["status"]
     assert status["columns"]["reason"] == "DataInvalid"
     assert "rows.jsonl" in status["message"]
     assert want in status["message"], status["message"]
@@ -81,8 +95,6 @@ def test_a_folder_without_a_model_is_named_with_what_lies_beside_it(sampled):
 
 
 def test_a_job_waits_for_its_claim_and_goes_on_by_itself(user):
-    from cluster_user import SAMPLES, SAMPLES_SECONDS, START_SECONDS
-
     user.apply(a_job("early"))
 
     def reason():
@@ -100,7 +112,7 @@ def test_a_job_waits_for_its_claim_and_goes_on_by_itself(user):
 
 def test_a_missing_key_is_named_while_the_pod_waits(sampled):
     sampled.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rows"}, "data": {"other": "x"}})
-    sampled.apply(a_job("keyless", dataset={"source": KEY}))
+    sampled.apply(a_job("keyless", dataset={"source": {"configMap": {"name": "rows", "key": "rows.jsonl"}}}))
 
     def told():
         status = sampled.job("keyless").get("status", {})
