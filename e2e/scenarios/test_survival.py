@@ -63,7 +63,8 @@ def step(user, name: str) -> int:
 
 def test_an_operator_killed_in_mid_training_comes_back_and_the_job_goes_on(sampled):
     fresh_operator()
-    sampled.apply(a_job("long", training=LONG))
+    kept = {"storage": {"template": {"keep": True}}}
+    sampled.apply(a_job("long", training=LONG, checkpoints=kept))
     sampled.training("long")
     (pod_before,) = sampled.pods("long")
     restarts, at = operator_container()["restartCount"], step(sampled, "long")
@@ -88,6 +89,8 @@ def test_an_operator_killed_in_mid_training_comes_back_and_the_job_goes_on(sampl
     eventually(lambda: sampled.pods("long") == [], within=GONE_WITHIN, waiting_for="the pods to go", every=0.3)
     print(f"pods gone {time.monotonic() - deleted:.1f} s after the job was deleted")
     assert sampled.items("jobs", "-l", "finetune.dev/job-name=long") == []
+    (claim,) = sampled.items("pvc", "-l", "finetune.dev/job-name=long")
+    assert "deletionTimestamp" not in claim["metadata"], "it is to be kept"
 
 
 def test_jobs_of_one_name_in_two_namespaces_do_not_mix(sampled, shared_sampled):
@@ -108,6 +111,11 @@ def test_a_job_created_again_under_its_name_starts_afresh(sampled):
     sampled.apply(a_job("again", training=short, dataset=broken))
     first = sampled.finished("again", within=SHORT_JOB_SECONDS)
     sampled.kubectl("delete", "ftj", "again")
+    eventually(
+        lambda: not sampled.items("pvc", "-l", "finetune.dev/job-name=again"),
+        within=GONE_WITHIN,
+        waiting_for="its claim to go with it",
+    )
     sampled.apply(a_job("again", training=short))
     second = sampled.finished("again", within=TRAINING_SECONDS)
     assert second["status"]["phase"] == "Succeeded", second["status"]["message"]

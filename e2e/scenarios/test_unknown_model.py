@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
 from cluster_user import SHORT_JOB_SECONDS, a_job, eventually
 
 MODEL = {"name": "my-team/own", "source": {"claim": {"name": "samples", "path": "models/all-minilm-l6-v2"}}}
@@ -11,6 +12,12 @@ MODEL = {"name": "my-team/own", "source": {"claim": {"name": "samples", "path": 
 
 READING_SECONDS = 30
 """Longest time that the pod may take which reads the numbers; usually 1 s."""
+
+
+@pytest.fixture(scope="module")
+def sampled(shared_sampled):
+    """One namespace for all stories here: each has jobs of its own."""
+    return shared_sampled
 
 
 def read_from(folder):
