@@ -54,6 +54,9 @@ print(json.dumps({"accuracy": right / len(rows), "rows": len(rows)}))
 def story(shared_sampled):
     """The example from apply to its end, with what was seen on the way."""
     user = shared_sampled
+    eventually(
+        lambda: not _training(user), within=START_SECONDS, waiting_for="room; waits for it are written about"
+    )
     began = time.monotonic()
     user.apply_file(EXAMPLE)
     first_step = eventually(lambda: _first_step(user), within=START_SECONDS, waiting_for="the first step", every=0.3)
@@ -66,6 +69,13 @@ def story(shared_sampled):
     seconds = {"firstStep": first_step - began, "shownAfter": shown - first_step, "whole": time.monotonic() - began}
     print(f"\nfirst example: {json.dumps(seconds)} {json.dumps(job['status'].get('result'))}")
     return {"user": user, "job": job, "table": table, "seconds": seconds, "ended": ended}
+
+
+def _training(user):
+    """The training pods of all namespaces that hold room."""
+    left = "--field-selector=status.phase!=Succeeded,status.phase!=Failed"
+    pods = ("get", "pods", "--all-namespaces", "-l", "finetune.dev/job-name", left, "-o", "name")
+    return user.kubectl(*pods, namespaced=False).split()
 
 
 def _first_step(user):

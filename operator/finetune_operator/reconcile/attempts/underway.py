@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from finetune_trainer.contract import TrainerPhase
 
-from finetune_operator.api.v1alpha1.reasons import Reason
+from finetune_operator.api.v1alpha1.reasons import ConditionType, Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.manifests import names, volumes
 from finetune_operator.reconcile import deadline, startup
@@ -71,11 +71,22 @@ def _progress(seen: Snapshot, workload: Workload, pods: tuple[PodFacts, ...]) ->
         return startup.queued(workload, queue, seen.trouble, last_report(seen))
     if not started(workload, pods):
         return _waiting(seen, workload, pods)
-    phase = seen.progress.phase if seen.progress else TrainerPhase.STARTING
     report = last_report(seen)
+    if seen.progress is None and (told := _at_work(seen, workload)) is not None:
+        return Verdict(State.TRAINING, Reason.TRAINING, told, report)
+    phase = seen.progress.phase if seen.progress else TrainerPhase.STARTING
     if phase in _BEFORE_TRAINING:
         return Verdict(State.STARTING, Reason.STARTING, f"the trainer is up: {phase.value}", report)
     return Verdict(State.TRAINING, Reason.TRAINING, f"the trainer is at work: {phase.value}", report)
+
+
+def _at_work(seen: Snapshot, workload: Workload) -> str | None:
+    """Return what status tells of an attempt that trains: an operator that has just begun has heard no trainer yet."""
+    before = seen.previous
+    if not before.attempts or before.attempts[-1].number != workload.attempt:
+        return None
+    running = (one for one in before.conditions if one.type == ConditionType.RUNNING and one.status == "True")
+    return next((one.message for one in running if one.reason == Reason.TRAINING), None)
 
 
 def _lost_claim(seen: Snapshot, verdict: Verdict) -> tuple[Create, ...]:

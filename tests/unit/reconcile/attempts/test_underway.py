@@ -3,8 +3,10 @@
 import typing
 
 import pytest
-from builders import KEY, NOW, a_job, a_pod, a_report, a_workload, an_attempt, at_step, ended, seen
+from builders import KEY, NOW, a_job, a_pod, a_report, a_workload, an_attempt, at_step, ended, remembered, seen
+from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import Reason
+from finetune_operator.api.v1alpha1.status import Condition
 from finetune_operator.manifests import names
 from finetune_operator.planning.profiles import Profiles, TrainerProfile
 from finetune_operator.reconcile.actions import Create, State
@@ -140,6 +142,31 @@ def test_follow(case: Case):
     decision = follow(case.seen, UNDER_WAY)
     assert (decision.verdict.state, decision.verdict.reason) == (case.want_state, case.want_reason)
     assert decision.requeue_after == pytest.approx(case.want_again)
+
+
+def told(reason: Reason, status: str = "True") -> Condition:
+    moment = timestamps.write(NOW - 60)
+    words = "the trainer is at work: Training"
+    return Condition(
+        type="Running", status=status, observed_generation=1, last_transition_time=moment, reason=reason, message=words
+    )
+
+
+TOLD = {
+    "it trained": (1, told(Reason.TRAINING), Reason.TRAINING),
+    "it started": (1, told(Reason.STARTING), Reason.STARTING),
+    "it did not run": (1, told(Reason.TRAINING, "False"), Reason.STARTING),
+    "one before it trained": (2, told(Reason.TRAINING), Reason.STARTING),
+}
+
+
+@pytest.mark.parametrize(("number", "condition", "want"), TOLD.values(), ids=TOLD)
+def test_an_operator_that_has_just_started_leaves_standing_what_status_tells_of_a_trainer(number, condition, want):
+    workload, pod = a_workload(attempt=number), a_pod(running=True, attempt=number)
+    before = remembered(an_attempt(), conditions=(condition,))
+    decision = follow(seen(workload=workload, pod=pod, previous=before), (an_attempt(number=number),))
+    assert decision.verdict.reason is want
+    assert (decision.verdict.message == condition.message) == (want is Reason.TRAINING)
 
 
 def test_an_attempt_that_was_being_suspended_ends_although_that_was_taken_back():
