@@ -78,7 +78,6 @@ def _good(user: User) -> Iterator[str]:
     yield "applied a job that will succeed"
     user.finished(JOBS["broken"], within=PHASE_SECONDS)
     yield "a job with bad data failed"
-    user.apply(_chat("chat", steps=100))
     user.finished(JOBS["good"], within=TRAINING_SECONDS)
     yield "a job succeeded"
 
@@ -102,8 +101,9 @@ def _paused(user: User) -> Iterator[str]:
     _suspend(user, suspend=True)
     _until(user, JOBS["paused"], lambda job: job["status"].get("phase") == "Suspended", "the job to be suspended")
     yield "a job is suspended"
+    user.apply(_chat("chat", steps=100))
     user.finished(JOBS["chat"], within=TRAINING_SECONDS)
-    yield "a chat job ended"
+    yield "another job had its devices and ended"
     _suspend(user, suspend=False)
     user.finished(JOBS["paused"], within=TRAINING_SECONDS)
     yield "the suspended job was resumed and ended"
