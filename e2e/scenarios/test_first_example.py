@@ -54,9 +54,7 @@ print(json.dumps({"accuracy": right / len(rows), "rows": len(rows)}))
 def story(shared_sampled):
     """The example from apply to its end, with what was seen on the way."""
     user = shared_sampled
-    eventually(
-        lambda: not _training(user), within=START_SECONDS, waiting_for="room; waits for it are written about"
-    )
+    eventually(lambda: not _training(user), within=START_SECONDS, waiting_for="room; waits for it are written about")
     began = time.monotonic()
     user.apply_file(EXAMPLE)
     first_step = eventually(lambda: _first_step(user), within=START_SECONDS, waiting_for="the first step", every=0.3)
