@@ -29,6 +29,7 @@ HANDOVER_SECONDS = 6
 """From the orderly end of a leader to the first write of the next; usually 2 s."""
 
 STARTED_SECONDS = 30
+QUIET_SECONDS = 2
 CLOCKS = Clocks(clock.steady, clock.now, asyncio.sleep)
 ELECTION = {"enabled": True, "namespace": NAMESPACE}
 
@@ -70,6 +71,15 @@ def seconds_until_served(server, name):
     return time.monotonic() - began
 
 
+def writes_but_leases(server):
+    return [write for write in writes(server.audit_log) if write.resource != "leases"]
+
+
+def is_quiet(server):
+    """Whether nothing was written for a moment: Events come after the status that they tell of."""
+    return time.time() - writes_but_leases(server)[-1].received > QUIET_SECONDS
+
+
 def test_another_operator_takes_over_when_the_leader_is_killed_and_sooner_when_it_ends(server, operators):
     first, second = operators("first"), operators("second")  # both are ready: the one that waits, too
     poll_until(lambda: leads(first) or leads(second), within=STARTED_SECONDS, waiting_for="a leader")
@@ -94,11 +104,11 @@ def test_a_leader_that_was_frozen_ends_when_it_wakes_and_has_written_nothing(ser
     frozen.process.send_signal(signal.SIGSTOP)
     other = operators("other")
     assert seconds_until_served(server, "meanwhile") < TAKEOVER_SECONDS
-    before = len(writes(server.audit_log))
+    poll_until(lambda: is_quiet(server), within=STARTED_SECONDS, waiting_for="the last Event of the one that leads")
+    before = len(writes_but_leases(server))
     frozen.process.send_signal(signal.SIGCONT)
     assert frozen.process.wait(STARTED_SECONDS) == LOST_LEADERSHIP
-    late = [write for write in writes(server.audit_log)[before:] if write.resource != "leases"]
-    assert late == []
+    assert writes_but_leases(server)[before:] == []
     assert leads(other)
 
 
