@@ -40,6 +40,7 @@ def test_every_word_of_the_operators_configuration_can_be_said_in_values(rendere
                     "instanceType": "Standard_ND96isr_H100_v5",
                     "devicesPerNode": 8,
                     "nodes": 4,
+                    "deviceMemoryBytes": 84825604096,
                     "memoryBytes": 2040109465600,
                     "cpus": 90.5,
                     "nodeSelector": {"example.com/pool": "training"},
