@@ -73,6 +73,11 @@ class Hub:
 @pytest.fixture
 def hub(plain_web, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", plain_web.url)
+    for name in (
+        "HF_HUB_OFFLINE",
+        "HF_DATASETS_OFFLINE",
+    ):  # which a run here left, and a child takes
+        monkeypatch.setenv(name, "0")
     monkeypatch.setattr(constants, "ENDPOINT", plain_web.url)
     template = plain_web.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
