@@ -6,6 +6,7 @@ and what a job needs before it begins.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from finetune_trainer.contract import Progress
@@ -89,7 +90,10 @@ async def look(client: Client, key: JobKey) -> Look:
     mine = f"{keys.LABEL_JOB_UID}={key.uid}"
     jobs = await client.list(RESOURCES["Job"], key.namespace, label_selector=mine)
     if client.jobsets:
-        jobs += await client.list(RESOURCES[keys.JOBSET], key.namespace, label_selector=mine)
+        with contextlib.suppress(
+            NotFound
+        ):  # the definition went meanwhile, and all JobSets with it
+            jobs += await client.list(RESOURCES[keys.JOBSET], key.namespace, label_selector=mine)
     pods = await client.list(PODS, key.namespace, label_selector=mine)
     return Look(*(tuple(reading.as_job(body) for body in found if owner_key(body) == key) for found in (jobs, pods)))
 

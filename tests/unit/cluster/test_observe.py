@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 from builders import a_job
-from finetune_operator.api import timestamps
+from finetune_operator.api import keys, timestamps
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster.client import RESOURCES
 from finetune_operator.cluster.errors import NotFound
+from finetune_operator.cluster.observe import look as read_all
 from finetune_operator.cluster.observe import observe
 from finetune_operator.cluster.queues import told_of
 from finetune_operator.cluster.store import Store
@@ -325,3 +326,23 @@ def test_a_watch_that_lost_a_reading_is_made_up_for():
     look(job(), of_inspection(workload(), "job-0"), store=store)
     seen = look(job(), cluster=Cluster("samples"), store=store, now=AT + WAITING_RESYNC)
     assert (seen.listed, seen.inspection.workload) == (True, None)
+
+
+class WithoutDefinition(Cluster):
+    """Had a definition of JobSets when the operator started."""
+
+    jobsets = True
+
+    async def list(self, resource, namespace, *, label_selector="", field_selector=""):
+        if resource is RESOURCES["JobSet"]:
+            raise NotFound(404, "the server could not find the requested resource")
+        return await super().list(resource, namespace, label_selector=label_selector, field_selector=field_selector)
+
+
+def test_jobsets_whose_definition_was_removed_are_none():
+    ours = workload()
+    ours["metadata"]["ownerReferences"] = [
+        {"controller": True, "apiVersion": keys.API_VERSION, "kind": keys.KIND, "name": KEY.name, "uid": KEY.uid}
+    ]
+    found = asyncio.run(read_all(WithoutDefinition(jobs=[ours]), KEY))
+    assert [one["metadata"]["name"] for one in found.workloads] == ["reviews-3"]
