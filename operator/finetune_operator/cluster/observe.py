@@ -90,9 +90,7 @@ async def look(client: Client, key: JobKey) -> Look:
     mine = f"{keys.LABEL_JOB_UID}={key.uid}"
     jobs = await client.list(RESOURCES["Job"], key.namespace, label_selector=mine)
     if client.jobsets:
-        with contextlib.suppress(
-            NotFound
-        ):  # the definition went meanwhile, and all JobSets with it
+        with contextlib.suppress(NotFound):  # the definition went meanwhile, and all JobSets with it
             jobs += await client.list(RESOURCES[keys.JOBSET], key.namespace, label_selector=mine)
     pods = await client.list(PODS, key.namespace, label_selector=mine)
     return Look(*(tuple(reading.as_job(body) for body in found if owner_key(body) == key) for found in (jobs, pods)))
