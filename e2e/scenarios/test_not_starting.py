@@ -79,7 +79,7 @@ def test_a_claim_of_one_node_is_refused_to_a_job_on_two(shared_sampled):
     shared_sampled.apply(a_job("apart", hardware=two, checkpoints={"storage": {"claim": {"name": "samples"}}}))
     ended = shared_sampled.finished("apart", within=TOLD_WITHIN)["status"]
     assert (ended["phase"], ended["columns"]["reason"]) == ("Failed", "ClaimNotShared")
-    assert "claim 'samples' can be mounted on one node at a time (ReadWriteOnce)" in ended["message"]
+    assert "claim 'samples' cannot be used on 2 nodes at a time by its access modes" in ended["message"]
     assert shared_sampled.pods("apart") == []
 
 
