@@ -57,7 +57,7 @@ test-trainer: venv-trainer ## tests of the trainer that train, one of every scen
 test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart
 
-test-e2e: install venv ## user stories on the cluster, also with the real Kueue and JobSet (about 20 minutes)
+test-e2e: install venv ## user stories on the cluster, also with the real Kueue and JobSet (about 30 minutes; first time 10 more to build those)
 	@$(CLUSTER) prometheus
 	@$(IN_CLUSTER) $(PYTEST) -q -rA --durations 20 e2e/scenarios
 
