@@ -121,27 +121,25 @@ def renewed_after(renewed: str, moment: float) -> bool:
 
 def ensure() -> None:
     """Have a healthy cluster: reuse, start, or as a last resort delete and create."""
-    found, since = state(), None
-    if found != "absent":
-        if found == "stopped":
-            say(f"-> start the stopped node {node()} (usually 15 s)")
-            since = time.time()
-            engine.docker("start", node())
-        _write_kubeconfigs()
-        if _becomes_healthy(READY_SECONDS if since else REUSE_SECONDS, since) and _serves():
-            _share_storage()
-            return
+    found = state()
+    if found == "absent":
+        create()
+    elif not _as_configured():
+        say(f"   the cluster {name()} was made with another configuration: making it anew")
+        delete()
+        create()
+    elif not (_starts() if found == "stopped" else _works(REUSE_SECONDS)):
         say(f"   the cluster {name()} is beyond repair: deleting it")
         delete()
-    create()
+        create()
+    else:
+        _share_storage()
 
 
 def create() -> None:
     """Create the cluster and wait until its DNS and its storage work too."""
     image = node_image.ensure()
-    folder().mkdir(parents=True, exist_ok=True)
-    config = folder() / "kind.json"
-    config.write_text(json.dumps(configuration()))
+    config = _write_configuration()
     what = ("create", "cluster", "--name", name(), "--image", image, "--config", str(config))
     run(
         Step(
@@ -158,6 +156,45 @@ def create() -> None:
     if not _serves():
         raise Failed(f"cluster {name()}: not every deployment became available; see `kubectl get pods -A`")
     _share_storage()
+
+
+def _starts() -> bool:
+    """Start a stopped node; one whose mounts are gone does not come up, whatever one waits."""
+    say(f"-> start the stopped node {node()} (usually 15 s)")
+    since = time.time()
+    try:
+        engine.docker("start", node())
+    except Failed as problem:
+        say(f"   {problem}")
+        return False
+    return _works(READY_SECONDS, since)
+
+
+def _works(within: float, since: float | None = None) -> bool:
+    _write_kubeconfigs()
+    return _becomes_healthy(within, since) and _serves()
+
+
+def _policy() -> Path:
+    """Return where the node mounts the audit policy from: it outlives the checkout that made the cluster."""
+    return folder() / AUDIT_POLICY.name
+
+
+def _write_configuration() -> Path:
+    folder().mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(AUDIT_POLICY, _policy())
+    config = folder() / "kind.json"
+    config.write_text(json.dumps(configuration()))
+    return config
+
+
+def _as_configured() -> bool:
+    """Tell whether the cluster was made with what it would be made with today."""
+    try:
+        made = (folder() / "kind.json").read_text(), _policy().read_bytes()
+    except FileNotFoundError:
+        return False
+    return made == (json.dumps(configuration()), AUDIT_POLICY.read_bytes())
 
 
 def configuration() -> dict[str, Any]:
@@ -178,7 +215,7 @@ def configuration() -> dict[str, Any]:
         "nodes": [
             {
                 "role": "control-plane",
-                "extraMounts": [{"hostPath": str(AUDIT_POLICY), "containerPath": _POLICY_IN_NODE, "readOnly": True}],
+                "extraMounts": [{"hostPath": str(_policy()), "containerPath": _POLICY_IN_NODE, "readOnly": True}],
                 "kubeadmConfigPatches": [json.dumps(kubeadm)],
             }
         ],
