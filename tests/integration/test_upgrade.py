@@ -176,6 +176,7 @@ def test_jobs_in_every_situation_pass_from_release_to_release_and_back(cluster, 
         short.reaches("Succeeded")
         newer = Story(cluster.server, "newer")
         newer.starts(1)
+        newer.settles()
 
     given_back = Takeover(cluster, short, newer, *steady)
     given_back.told |= {one.name: handed_over.told[one.name] for one in steady}

@@ -13,6 +13,9 @@ BATCH = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 SEEN_SECONDS = 30
 """From a change to its effect; usually below two seconds."""
 
+SETTLED_SECONDS = 1.0
+"""How long a job that has settled is not written."""
+
 
 def now():
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -60,6 +63,19 @@ class Story:
             within=SEEN_SECONDS,
             waiting_for=f"{self.name} to be {phase}",
         )
+
+    def settles(self):
+        """Wait until all is told that there is to tell of it."""
+        version, since = None, time.monotonic()
+
+        def same_for_a_while():
+            nonlocal version, since
+            found = self.server.request("GET", f"{JOBS}/{self.name}")[1]["metadata"]["resourceVersion"]
+            if found != version:
+                version, since = found, time.monotonic()
+            return time.monotonic() - since > SETTLED_SECONDS
+
+        poll_until(same_for_a_while, within=SEEN_SECONDS, waiting_for=f"{self.name} to settle")
 
     def starts(self, attempt):
         """Put the pod of an attempt on a node and start it."""
