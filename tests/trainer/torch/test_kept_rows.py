@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from finetune_trainer.contract import FailureReason
 from finetune_trainer.process.failures import TrainerFailure
+from untrained import trainer_of
 
 TASKS = ("text-classification", "token-classification", "question-answering", "translation", "chat", "preference")
 
@@ -14,22 +15,8 @@ def built(a_small_run, tmp_path):
     """Build the trainer of a run, as each attempt does, and give its rows and what was noted of the data."""
 
     def build(task, template=None, **changes):
-        from finetune_trainer.adapters import registry as adapters
-        from finetune_trainer.data.load import load_data
-        from finetune_trainer.models import loading
-        from finetune_trainer.models.heads import QUESTION_ANSWERING
-        from finetune_trainer.objectives import registry as objectives
-        from finetune_trainer.objectives.arguments import Ingredients
-
-        run = replace(a_small_run(task=task, rows=60, **changes), cache_directory=str(tmp_path / "cache"))
-        objective = objectives.of(run)
-        data = load_data(run, extractive=objective.head == QUESTION_ANSWERING)
-        base = loading.load(run, objective.head, data.labels)
-        if template is not None:
-            base.tokenizer.chat_template = template or None
-        model, noted = adapters.attach(base.model, run, objective.head), {}
-        given = Ingredients(run=run, model=model, tokenizer=base.tokenizer, data=data, note=noted.update)
-        trainer = objective.build(given)
+        run, noted = replace(a_small_run(task=task, rows=60, **changes), cache_directory=str(tmp_path / "cache")), {}
+        trainer = trainer_of(run, template=template, note=noted.update)
         rows = [[side[number] for number in range(len(side))] for side in (trainer.train_dataset, trainer.eval_dataset)]
         return rows, noted["dataset"]
 
