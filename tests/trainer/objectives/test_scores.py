@@ -1,5 +1,8 @@
 """Scores, against what seqeval 1.2.2 and SQuAD's script give; thousands of random rows were compared with seqeval."""
 
+import math
+
+import numpy as np
 import pytest
 from finetune_trainer.objectives import scores
 
@@ -43,6 +46,21 @@ ANSWERS = {
 @pytest.mark.parametrize(("truth", "answer", "match", "f1", "rouge"), ANSWERS.values(), ids=ANSWERS)
 def test_answers_are_compared_by_their_words(truth, answer, match, f1, rouge):  # noqa: PLR0917
     assert scores.texts([truth], [answer], WORDS) == pytest.approx({"exact-match": match, "f1": f1, "rouge-l": rouge})
+
+
+LOSSES = {
+    "one of two, undecided": ([[0.0, 0.0]], [1], math.log(2)),
+    "the mean over rows": ([[0.0, 0.0], [math.log(3), 0.0]], [0, 1], (math.log(2) + math.log(4)) / 2),
+    "large scores": ([[1000.0, 0.0]], [1], 1000.0),
+    "classes that a row has not": ([[0.0, 0.0, -math.inf, -math.inf]], [0], math.log(2)),
+    "several choices of a row": ([[[0.0, 0.0], [math.log(3), 0.0]]], [[0, 0]], (math.log(2) + math.log(4 / 3)) / 2),
+    "labels that are each true or not": ([[0.0, math.log(3)]], [[1.0, 0.0]], (math.log(2) + math.log(4)) / 2),
+}
+
+
+@pytest.mark.parametrize(("given", "truth", "want"), LOSSES.values(), ids=LOSSES)
+def test_the_loss_is_that_of_the_true_classes(given, truth, want):
+    assert scores.cross_entropy(np.array(given), np.array(truth)) == pytest.approx(want)
 
 
 def test_only_what_is_wanted_is_computed():

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import sklearn.metrics as sklearn_metrics
+import torch
 from finetune_trainer.contract import ExitCode, FailureReason
 from finetune_trainer.objectives import classify
 from finetune_trainer.objectives import scores as scores_of
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 METRICS = {
     "token-classification": {"f1", "precision", "recall", "accuracy", "loss"},
@@ -196,8 +198,11 @@ def test_labels_are_scored_as_scikit_learn_does(labels, several):
         scores = chance.normal(size=(rows, labels))
         wanted = (rows, labels) if several else rows
         truth = chance.integers(0, 2 if several else labels, size=wanted)
-        found = classify.measure(SimpleNamespace(predictions=scores, label_ids=truth.astype(float if several else int)))
-        assert found == pytest.approx(of_the_library(truth, scores > 0 if several else scores.argmax(-1)))
+        truth = truth.astype(float if several else int)
+        loss_of = binary_cross_entropy_with_logits if several else cross_entropy
+        want = of_the_library(truth, scores > 0 if several else scores.argmax(-1))
+        want["loss"] = loss_of(torch.tensor(scores), torch.tensor(truth)).item()
+        assert classify.measure(SimpleNamespace(predictions=scores, label_ids=truth)) == pytest.approx(want)
 
 
 def test_words_are_scored_as_scikit_learn_does():

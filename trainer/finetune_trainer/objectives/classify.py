@@ -16,7 +16,8 @@ from finetune_trainer.data.rows import Example
 from finetune_trainer.data.token_store import Row
 from finetune_trainer.objectives import measures
 from finetune_trainer.objectives.arguments import Ingredients, arguments, averaging, by_length, make_arguments, prepare
-from finetune_trainer.objectives.scores import ratios
+from finetune_trainer.objectives.measures import LOSS
+from finetune_trainer.objectives.scores import cross_entropy, ratios
 
 
 def build(ingredients: Ingredients) -> Trainer:
@@ -60,12 +61,13 @@ def measure(prediction: Any) -> dict[str, float]:
     """Score the labels chosen; averages are over the labels that are there or were chosen, each counted alike."""
     scores = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
     truth = prediction.label_ids
+    loss = cross_entropy(scores, truth)
     if truth.ndim > 1:
         chosen, truth = scores > 0, truth > 0
-        return {"accuracy": float((chosen == truth).all(-1).mean()), **_averages(chosen.T, truth.T)}
+        return {"accuracy": float((chosen == truth).all(-1).mean()), LOSS: loss, **_averages(chosen.T, truth.T)}
     present = sorted({*(chosen := scores.argmax(-1)).tolist(), *truth.tolist()})
     by_label = [[side == label for label in present] for side in (chosen, truth)]
-    return {"accuracy": float((chosen == truth).mean()), **_averages(*by_label)}
+    return {"accuracy": float((chosen == truth).mean()), LOSS: loss, **_averages(*by_label)}
 
 
 def _averages(chosen: Sequence[Any], truth: Sequence[Any]) -> dict[str, float]:

@@ -102,3 +102,47 @@ class MeasuresMore:
     def more(self, loss: float) -> dict[str, float]:
         """Return further metrics by name, given the loss."""
         raise NotImplementedError
+
+
+class MeansOverTokens:
+    """Mixed into a library's trainer of texts: the loss of an evaluation is a mean over all supervised tokens.
+
+        loss = losses of the supervised tokens of all rows, summed / their number
+
+    The library takes a mean within each batch and then one of these means. That depends on which rows meet in a batch;
+    and of several processes, it counts twice the rows that fill up the last batches.
+    """
+
+    means: Sequence[float]
+    """What the newest evaluation found: the loss, and after it what else `of_tokens` gives."""
+
+    def evaluation_loop(self, dataloader: Any, *arguments: Any, metric_key_prefix: str = "eval", **more: Any) -> Any:
+        """Measure what the library does, and put the loss right."""
+        import torch
+
+        self._sums: list[Any] = []
+        output = super().evaluation_loop(  # type: ignore[misc]
+            dataloader, *arguments, metric_key_prefix=metric_key_prefix, **more
+        )
+        rows = torch.cat(self._sums)[: len(dataloader.dataset)]  # those that fill up the last batches come last
+        count, *sums = rows.sum(0).tolist()
+        self.means = [each / max(1.0, count) for each in sums]
+        output.metrics[f"{metric_key_prefix}_loss"] = self.means[0]
+        return output
+
+    def prediction_step(self, model: Any, *arguments: Any, **more: Any) -> Any:
+        """Note the sums of each row, those of all processes, before the library makes a mean of the batch."""
+        import torch
+
+        def noted(**given: Any) -> Any:
+            outputs = model(**given)
+            tokens = self.of_tokens(outputs, given["labels"])
+            sums = torch.stack([each.sum(-1, dtype=torch.float64) for each in tokens], -1)
+            self._sums.append(self.accelerator.gather(sums))  # type: ignore[attr-defined]
+            return outputs
+
+        return super().prediction_step(noted, *arguments, **more)  # type: ignore[misc]
+
+    def of_tokens(self, outputs: Any, labels: Any) -> tuple[Any, ...]:
+        """Return which tokens of each row are supervised, their losses and what else is averaged, 0 for others."""
+        raise NotImplementedError

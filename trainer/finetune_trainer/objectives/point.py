@@ -45,7 +45,12 @@ def build(ingredients: Ingredients) -> Trainer:
         starts, ends = prediction.predictions[:2]
         offsets = (row[OFFSETS] for row in measured)
         found = [_best(*row) for row in zip(held_out, offsets, starts, ends, strict=True)]
-        return scores.texts([example["answer"] for example in held_out], found, wanted)
+        # Batches fill rows up with tokens that no answer can be; the model's own loss counts them as wrong choices.
+        lengths = np.array([len(row[OFFSETS]) for row in measured])
+        both = np.stack((starts, ends), 1)
+        possible = np.where(np.arange(both.shape[-1]) < lengths[:, None, None], both, -np.inf)
+        loss = scores.cross_entropy(possible, np.stack(prediction.label_ids, 1))
+        return {**scores.texts([example["answer"] for example in held_out], found, wanted), measures.LOSS: loss}
 
     values = arguments(run) | {"label_names": ["start_positions", "end_positions"]}
     return averaging(

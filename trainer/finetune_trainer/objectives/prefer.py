@@ -69,8 +69,10 @@ class PreferenceTrainer(measures.MeasuresMore, DPOTrainer):  # type: ignore[misc
 
     def more(self, _loss: float) -> dict[str, float]:
         """Return the share of pairs told apart, and by how much."""
-        found = self._metrics["eval"]  # emptied when it is logged, right after this
-        accuracy, margin = (sum(found[f"rewards/{name}"]) / len(found[f"rewards/{name}"]) for name in REWARDS)
+        found = self._metrics["eval"]  # by batches; emptied when it is logged, right after this
+        rows, size = len(self.eval_dataset), self.args.per_device_eval_batch_size * self.args.world_size
+        pairs = [min(size, rows - first) for first in range(0, rows, size)]
+        accuracy, margin = (float(np.average(found[f"rewards/{name}"], weights=pairs)) for name in REWARDS)
         return {"reward-accuracy": accuracy if round(margin, 6) else UNDECIDED, "reward-margin": margin}
 
 

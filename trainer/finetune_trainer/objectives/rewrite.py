@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
 from finetune_trainer.data.prepared import LENGTH, whole_length
@@ -18,14 +19,20 @@ from finetune_trainer.data.rows import Example, as_conversation
 from finetune_trainer.data.token_store import Row
 from finetune_trainer.objectives import measures, scores
 from finetune_trainer.objectives.arguments import Ingredients, arguments, averaging, by_length, make_arguments, prepare
+from finetune_trainer.objectives.batches import NO_LABEL
 
 
-class RewritingTrainer(measures.MeasuresMore, Seq2SeqTrainer):  # type: ignore[misc]
+class RewritingTrainer(measures.MeasuresMore, measures.MeansOverTokens, Seq2SeqTrainer):  # type: ignore[misc]
     """The library's trainer, which also gives the perplexity if that is wanted."""
 
     def __init__(self, *arguments: Any, wanted: Sequence[str], **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._wanted = wanted
+
+    def of_tokens(self, outputs: Any, labels: Any) -> tuple[Any, ...]:
+        """Compare with the labels, which stand behind the scores of learnt prompts."""
+        guesses = outputs.logits[:, -labels.shape[1] :].float().transpose(1, 2)
+        return labels != NO_LABEL, torch.nn.functional.cross_entropy(guesses, labels, reduction="none")
 
     def more(self, loss: float) -> dict[str, float]:
         """Return the perplexity."""

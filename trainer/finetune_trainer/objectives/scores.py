@@ -1,4 +1,4 @@
-"""Scores of answers against the true ones: names in tagged words, answers by their words, labels.
+"""Scores of answers against the true ones: names in tagged words, answers by their words; and of labels their loss.
 
 Written here where a library would bring scikit-learn along, which is 40 MiB for a few sums.
 
@@ -11,6 +11,9 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 TOKEN = re.compile(r"[^\W_]+")
@@ -32,6 +35,18 @@ def ratios(both: int, chosen: int, true: int) -> dict[str, float]:
     """Return precision, recall and their harmonic mean; of nothing, all are 0."""
     f1 = 2 * both / (chosen + true) if chosen + true else 0.0
     return {"f1": f1, "precision": both / chosen if chosen else 0.0, "recall": both / true if true else 0.0}
+
+
+def cross_entropy(scores: Any, truth: Any) -> float:
+    """Return the mean loss of rows: of each one's true class, or of all classes where each may be true or not.
+
+    Of all rows at once; the library takes means of batches, and means of these.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if truth.ndim == scores.ndim:
+        return float((np.logaddexp(0, scores) - truth * scores).mean())
+    true = np.take_along_axis(scores, truth[..., None], axis=-1)[..., 0]
+    return float((np.logaddexp.reduce(scores, axis=-1) - true).mean())
 
 
 def texts(truth: Sequence[str], written: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:

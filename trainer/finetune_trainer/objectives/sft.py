@@ -37,10 +37,8 @@ from finetune_trainer.objectives.writing import Question, questions, write
 COLUMNS = ("input_ids", "labels")
 GENERATION_TAG = re.compile(r"{%-?\s*generation\b")
 
-TOKEN_ACCURACY = "mean_token_accuracy"  # noqa: S105 - TRL's name for the share of tokens guessed right
 
-
-class LanguageTrainer(measures.MeasuresMore, SFTTrainer):  # type: ignore[misc]
+class LanguageTrainer(measures.MeasuresMore, measures.MeansOverTokens, SFTTrainer):  # type: ignore[misc]
     """TRL's trainer, whose evaluation also lets the model write, where a metric needs that, and whose rows are kept."""
 
     def __init__(
@@ -71,10 +69,13 @@ class LanguageTrainer(measures.MeasuresMore, SFTTrainer):  # type: ignore[misc]
 
         return self._sides[name].obtain(prepared)
 
+    def of_tokens(self, outputs: Any, _labels: Any) -> tuple[Any, ...]:
+        """Return what TRL's head has found out about each token."""
+        return outputs.label_mask, -outputs.log_probs, outputs.is_top1
+
     def more(self, loss: float) -> dict[str, float]:
         """Return what is wanted beside the loss."""
-        known = self._metrics["eval"][TOKEN_ACCURACY]  # emptied when it is logged, right after this
-        found = {"perplexity": measures.perplexity(loss), "accuracy": sum(known) / max(1, len(known))}
+        found = {"perplexity": measures.perplexity(loss), "accuracy": self.means[1]}
         if self._asked:
             answers = [each.answer for each in self._asked]
             found |= scores.texts(answers, self._written(), self._wanted)

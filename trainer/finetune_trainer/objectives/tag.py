@@ -45,14 +45,14 @@ def build(ingredients: Ingredients) -> Trainer:
     measured = tokens.held_out(held_out, make)
 
     def measure(prediction: Any) -> dict[str, float]:
-        numbers = (
-            row[mask]
-            for row, mask in zip(prediction.predictions.argmax(-1), prediction.label_ids != NO_TAG, strict=True)
-        )
+        labelled = prediction.label_ids != NO_TAG
+        numbers = (row[mask] for row, mask in zip(prediction.predictions.argmax(-1), labelled, strict=True))
         found = ([data.labels[number] for number in row.tolist()] for row in numbers)
         rows = zip(held_out, (row[TAGGED] for row in measured), found, strict=True)
         found_tags = [_tags(*row) for row in rows]
-        return measures.only(wanted, scores.names([example["tags"] for example in held_out], found_tags))
+        loss = scores.cross_entropy(prediction.predictions[labelled], prediction.label_ids[labelled])
+        of_names = scores.names([example["tags"] for example in held_out], found_tags)
+        return measures.only(wanted, {**of_names, measures.LOSS: loss})
 
     return averaging(
         Trainer(
