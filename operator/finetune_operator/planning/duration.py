@@ -124,7 +124,7 @@ def step_seconds(shape: ModelShape, work: Workload, machine: Machine, run: Run) 
 
 def flops(shape: ModelShape, work: Workload) -> float:
     """Return the operations of one micro-step."""
-    heads = 0 if shape.kind is ModelKind.ENCODER else shape.vocabulary * shape.hidden
+    heads = 0 if shape.kind is ModelKind.ENCODER else shape.table_parameters
     multiplying = shape.linear_parameters + heads
     passes = 4 + (2 if work.trains_all else 0) + (2 if work.gradient_checkpointing else 0)
     depth = shape.layers + shape.decoder_layers

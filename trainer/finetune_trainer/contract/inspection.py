@@ -14,6 +14,7 @@ MODEL_CONFIG_KEYS = frozenset(
     {
         *("model_type", "tie_word_embeddings", "vocab_size", "type_vocab_size"),
         *("hidden_size", "n_embd", "n_embed", "d_model", "dim"),
+        *("embedding_size", "word_embed_proj_dim"),
         *("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers"),
         *("num_decoder_layers", "decoder_layers"),
         *("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads"),

@@ -22,6 +22,13 @@ class ModelNumbers(ApiModel):
         pattern=r"^[a-z0-9][a-z0-9._-]*$",
     )
     hidden_size: int = Field(description="hiddenSize of a layer (hidden_size, d_model).", ge=1, le=1_048_576)
+    embedding_size: int | None = Field(
+        default=None,
+        description="embeddingSize is the width of the token table where a projection follows (embedding_size, "
+        "word_embed_proj_dim). Unset: hiddenSize.",
+        ge=1,
+        le=1_048_576,
+    )
     layers: int = Field(
         description="layers of the model (num_hidden_layers); of one side of an encoder-decoder.", ge=1, le=10_000
     )

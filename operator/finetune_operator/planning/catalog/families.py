@@ -37,6 +37,8 @@ class Family:
     """Positions that a config counts and no sequence has: RoBERTa's begin behind the padding token."""
     token_types: int = 0
     """Rows of a table of token types, where nothing else is said."""
+    factorised: bool = False
+    """Whether the token table may be narrower than the layers, with a projection between."""
     numbers: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -112,11 +114,12 @@ FAMILIES: Mapping[str, Family] = {
     "mpt": replace(_PLAIN, layout=Layout.MPT, tied=True, biases=Biases.NONE),
     "starcoder2": replace(_PLAIN, layout=Layout.LLAMA, tied=True),
     "gpt2": replace(_PLAIN, layout=Layout.GPT2, tied=True, position_tables=1),
-    "opt": replace(_PLAIN, layout=Layout.OPT, tied=True, position_tables=1, rows_before=2),
+    "opt": replace(_PLAIN, layout=Layout.OPT, tied=True, position_tables=1, rows_before=2, factorised=True),
     "cohere": Family(layout=Layout.LLAMA, norm=Norm.LAYERNORM, norms_per_layer=1, tied=True),
     "smollm3": replace(_LLAMA, tied=True),
     **dict.fromkeys(("llama", "mistral", "ministral", "granite", "seed_oss"), _LLAMA),
-    **dict.fromkeys(("bert", "electra", "ernie", "megatron-bert"), _BERT),
+    **dict.fromkeys(("bert", "ernie", "megatron-bert"), _BERT),
+    "electra": replace(_BERT, factorised=True),
     **dict.fromkeys(("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"), _ROBERTA),
     **dict.fromkeys(("roberta-prelayernorm", "data2vec-text"), _ROBERTA),
     "distilbert": replace(_BERT, layout=Layout.DISTILBERT, token_types=0),

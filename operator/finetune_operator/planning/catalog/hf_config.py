@@ -23,6 +23,7 @@ class CatalogError(ValueError):
 
 
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
+EMBEDDING = ("embedding_size", "word_embed_proj_dim")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers")
 HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads")
 KV_HEADS = ("num_key_value_heads", "num_kv_heads")
@@ -93,6 +94,7 @@ def from_config(config: Mapping[str, object], *, name: str | None = None) -> Mod
         kind=family.kind,
         layout=family.layout,
         hidden=hidden,
+        embedding=_embedding(read, hidden),
         layers=read.number(LAYERS),
         decoder_layers=_decoder_layers(read),
         heads=heads,
@@ -110,6 +112,12 @@ def from_config(config: Mapping[str, object], *, name: str | None = None) -> Mod
         biases=_biases(read),
         sliding_window=_window(read, positions),
     )
+
+
+def _embedding(read: _Config, hidden: int) -> int | None:
+    """Return the width of the token table, where it is not that of the layers."""
+    said = read.known(EMBEDDING) if read.family.factorised else None
+    return None if said == hidden else said
 
 
 def _decoder_layers(read: _Config) -> int:

@@ -21,6 +21,7 @@ UNLIMITED = 1_048_576
 _KEYS = {
     "architecture": "model_type",
     "hiddenSize": "hidden_size",
+    "embeddingSize": "embedding_size",
     "layers": "num_hidden_layers",
     "attentionHeads": "num_attention_heads",
     "keyValueHeads": "num_key_value_heads",
@@ -66,6 +67,7 @@ def _shape(model: ModelShape) -> ModelNumbers:
     return ModelNumbers(
         architecture=model.model_type,
         hidden_size=model.hidden,
+        embedding_size=model.embedding,
         layers=model.layers,
         attention_heads=model.heads,
         key_value_heads=model.kv_heads,
@@ -86,6 +88,7 @@ def _shape(model: ModelShape) -> ModelNumbers:
 def described(name: str, given: ModelNumbers) -> ModelShape:
     """Return the model of these numbers; what they leave open is as its architecture has it."""
     said = {
+        "embedding": given.embedding_size,
         "kv_heads": given.key_value_heads,
         "decoder_layers": given.decoder_layers,
         "gated": given.gated,

@@ -67,6 +67,8 @@ class ModelShape(ApiModel):
     kind: ModelKind
     layout: Layout
     hidden: int
+    embedding: int | None = None
+    """Width of the token table, where it is not `hidden`."""
     layers: int
     decoder_layers: int = 0
     heads: int
@@ -98,6 +100,11 @@ class ModelShape(ApiModel):
     def kv_width(self) -> int:
         """Width of all key (or value) heads together."""
         return self.kv_heads * self.head_dim
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the token table, and of an output head."""
+        return self.embedding or self.hidden
 
     @functools.cached_property
     def linears(self) -> tuple[Linear, ...]:
@@ -131,9 +138,15 @@ class ModelShape(ApiModel):
         return 1 if self.tied or self.kind is ModelKind.ENCODER else 2
 
     @property
+    def table_parameters(self) -> int:
+        """Weights of one table of the vocabulary."""
+        return self.vocabulary * self.embedding_width
+
+    @property
     def embedding_parameters(self) -> int:
         """Weights of the embeddings and, where it is not tied, of the output head."""
-        return (self.embedding_tables * self.vocabulary + self.learned_positions) * self.hidden
+        positions = self.learned_positions * (self.embedding_width if self.layout is Layout.BERT else self.hidden)
+        return self.embedding_tables * self.table_parameters + positions + self._projections
 
     @property
     def vector_parameters(self) -> int:
@@ -156,6 +169,14 @@ class ModelShape(ApiModel):
     def parameters(self) -> int:
         """All weights."""
         return self.linear_parameters + self.embedding_parameters + self.vector_parameters + self.pooler_parameters
+
+    @property
+    def _projections(self) -> int:
+        """Weights between a table that is narrower than the layers and those: in, and of a decoder out again."""
+        if self.embedding is None:
+            return 0
+        one = self.embedding * self.hidden
+        return one + self.hidden if self.kind is ModelKind.ENCODER else 2 * one
 
     @property
     def _widths(self) -> Widths:

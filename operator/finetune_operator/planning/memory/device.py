@@ -125,7 +125,7 @@ def _above_lowest(shape: ModelShape, work: Workload) -> float:
     """Return the part of the gradients that is there when the backward pass comes to the lowest layer."""
     if work.adapter is not None:
         return 1 - 1 / (shape.layers + shape.decoder_layers)
-    below = sum(one.weights for one in shape.linears) + (0 if shape.tied else shape.vocabulary * shape.hidden)
+    below = sum(one.weights for one in shape.linears) + (0 if shape.tied else shape.table_parameters)
     return max(0.0, 1 - below / shape.parameters)
 
 
@@ -140,7 +140,7 @@ def _logits(shape: ModelShape, work: Workload) -> float:
         tile = work.width * min(tokens, FUSED_ROWS) * FUSED_COLUMNS
         head = 0
         if work.trains_head:  # its gradient in fp32, and then as the weight is
-            head = (FLOAT + (work.trained_width if work.trained_width < FLOAT else 0)) * shape.vocabulary * shape.hidden
+            head = (FLOAT + (work.trained_width if work.trained_width < FLOAT else 0)) * shape.table_parameters
         return float(tile + head + last + 2 * FLOAT * tokens * shape.hidden)
     capped = work.width if shape.model_type in layers.CAPPED else 0
     lifts = shape.kind is not ModelKind.ENCODER_DECODER or layers.autocasts(work)
@@ -153,13 +153,13 @@ def _head_gradient(shape: ModelShape, work: Workload) -> float:
     let_go = work.stack.optimizer_in_backward or work.sharding.stage >= GRADIENTS_STAGE
     if not work.trains_head or work.loss is Loss.NONE or let_go:
         return 0.0
-    return float(work.trained_width * shape.vocabulary * shape.hidden)
+    return float(work.trained_width * shape.table_parameters)
 
 
 def _cast(shape: ModelShape, work: Workload) -> float:
     """Return the bytes of the 16-bit copies that autocast makes of fp32 weights, one layer's under FSDP."""
     if work.quantizer is not None and work.stack.lifted and work.loss not in {Loss.FUSED, Loss.NONE}:
-        return float(work.width * shape.vocabulary * shape.hidden)  # a lifted head's
+        return float(work.width * shape.table_parameters)  # a lifted head's
     if not work.mixed or work.sharding.strategy is Strategy.FSDP:
         return 0.0
     return float(work.width * shape.parameters)
@@ -173,4 +173,4 @@ def _last_gradient(shape: ModelShape, work: Workload) -> float:
     alone = work.accumulation == 1 and not shape.tied and work.sharding.strategy is not Strategy.DEEPSPEED
     if not work.trains_head or alone:
         return 0.0
-    return float(work.trained_width * shape.vocabulary * shape.hidden)
+    return float(work.trained_width * shape.table_parameters)

@@ -118,7 +118,7 @@ def _torch(shape: ModelShape, work: Workload) -> States:
     weights, adapter = _weights(shape, work)
     gradients, optimizer = _gradients(shape, work), _moments(shape, work)
     if work.stack.optimizer_in_backward:
-        one = work.trained_width * max(shape.vocabulary * shape.hidden, largest_linear(shape))
+        one = work.trained_width * max(shape.table_parameters, largest_linear(shape))
         gradients = min(gradients, float(one))
     at_once = min(2 * _largest_unit(shape, work), weights)
     whole = work.stack.loading is Loading.WHOLE
@@ -194,7 +194,7 @@ def _moments(shape: ModelShape, work: Workload) -> float:
     values, fixed = MOMENTS[work.optimizer]
     size = values * _gradients(shape, work) + fixed * trainable(shape, work)
     if work.optimizer in EIGHT_BIT and work.adapter is None:
-        size += (WIDE_STATE - fixed) * shape.vocabulary * shape.hidden
+        size += (WIDE_STATE - fixed) * shape.table_parameters
     return size
 
 
@@ -206,4 +206,4 @@ def _largest_unit(shape: ModelShape, work: Workload) -> float:
     """Return the bytes that are gathered at once: a layer, as it is stored, or the embedding where that is larger."""
     layer = sum(linear.weights for linear in shape.linears)
     stored = work.width if work.quantizer is None else BLOCK_BYTES[work.quantizer]
-    return max(layer * stored, float(work.width * shape.vocabulary * shape.hidden))
+    return max(layer * stored, float(work.width * shape.table_parameters))

@@ -72,6 +72,24 @@ CONFIGS = {
         | ENCODER,
         108_891_648 + 768 * 769,
     ),
+    "google/electra-small-discriminator": (
+        {
+            "model_type": "electra",
+            "embedding_size": 128,
+            "hidden_size": 256,
+            "intermediate_size": 1024,
+            "num_attention_heads": 4,
+            "num_hidden_layers": 12,
+            "max_position_embeddings": 512,
+            "vocab_size": 30522,
+        },
+        13_483_008 + 256 * 257,
+    ),
+    "facebook/opt-350m": (
+        {"model_type": "opt", "hidden_size": 1024, "ffn_dim": 4096, "num_attention_heads": 16, "vocab_size": 50272}
+        | {"num_hidden_layers": 24, "max_position_embeddings": 2048, "word_embed_proj_dim": 512},
+        331_196_416,
+    ),
 }
 
 
@@ -112,6 +130,13 @@ def test_a_table_of_distances_is_as_long_as_a_config_says():
     rows = {said: from_config(config | {"position_buckets": said}).learned_positions for said in (256, -1)}
     assert rows == {256: 512, -1: 1024}
     assert from_config(config | {"relative_attention": False, "position_biased_input": True}).learned_positions == 512
+
+
+def test_a_token_table_is_as_wide_as_a_config_says():
+    config, _published = CONFIGS["google/electra-small-discriminator"]
+    assert from_config(config).embedding_width == 128
+    assert from_config(config | {"embedding_size": 256}) == from_config(config | {"embedding_size": None})
+    assert from_config(config | {"model_type": "bert"}).embedding is None, "a BERT never reads it"
 
 
 def test_an_architecture_is_known_or_taken_for_a_llama():

@@ -30,6 +30,7 @@ OTHERS = {
     "one with learned positions": LLAMA | {"model_type": "opt", "ffn_dim": 512, "num_key_value_heads": None},
     "one of the first decoders": LLAMA | {"model_type": "gpt2", "n_inner": None},
     "an encoder of RoBERTa's kind": BERT | {"model_type": "camembert", "max_position_embeddings": 514},
+    "an encoder with a narrow token table": BERT | {"model_type": "electra", "embedding_size": 128},
     "an encoder with distances": BERT | {"model_type": "deberta-v2", "relative_attention": True},
     "an encoder-decoder with layer norms": LLAMA | {"model_type": "bart", "num_key_value_heads": None},
     "an encoder-decoder that shares its table of distances with nobody": T5_SMALL | {"model_type": "umt5"},

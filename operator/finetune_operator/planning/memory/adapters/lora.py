@@ -108,13 +108,13 @@ def dora(shape: ModelShape, rank: int, names: tuple[str, ...], *, dropout: bool 
 def with_embeddings(shape: ModelShape, adapter: Adapter, modules: tuple[str, ...]) -> Adapter:
     """Return the adapter with embeddings trained beside it: each is copied whole (PEFT's modules_to_save)."""
     tables = len(EMBEDDINGS.intersection(name.rsplit(".", 1)[-1] for name in modules))
-    return replace(adapter, embeddings=tables * shape.vocabulary * shape.hidden)
+    return replace(adapter, embeddings=tables * shape.table_parameters)
 
 
 def with_head(shape: ModelShape, adapter: Adapter, rank: int) -> Adapter:
     """Return the adapter with the output head adapted too, tied or not: it keeps its input and the rank's values."""
-    learned = rank * (shape.hidden + shape.vocabulary)
-    return replace(adapter, parameters=adapter.parameters + learned, head_values=shape.hidden + rank)
+    learned = rank * (shape.embedding_width + shape.vocabulary)
+    return replace(adapter, parameters=adapter.parameters + learned, head_values=shape.embedding_width + rank)
 
 
 def common(shape: ModelShape, chosen: Targets, parameters: int) -> Adapter:
