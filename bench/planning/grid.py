@@ -17,6 +17,19 @@ FIRST = ("phi-3-mini", "llama-3.2-3b", "llama-3.1-8b")
 SMALL = ("llama-3.2-1b", "gemma-3-4b", "phi-2", "stablelm-base-alpha-3b", "phi-4-mini")
 LARGE = ("mistral-7b", "qwen2.5-7b", "qwen3-8b", "gemma-2-9b", "falcon-7b", "phi-3-medium")
 
+OTHER_DECODERS = ("gpt2-medium", "opt-1.3b", "bloom-560m", "gpt-j-6b", "mpt-7b", "starcoder2-3b", "command-r")
+OTHER_ENCODERS = ("distilbert-base", "deberta-v3-base", "modernbert-base", "electra-base", "electra-small")
+OTHER_PAIRS = ("mt5-base", "bart-base")
+"""Encoders with a decoder."""
+
+ALIKE = ("opt-350m", "gemma-2b", "stablelm-3b", "smollm3-3b", "seed-oss-36b", "like-granite", "like-ministral")
+ALIKE_ENCODERS = (
+    *("like-ernie", "megatron-bert-345m", "roberta-base", "xlm-roberta-base", "xlm-roberta-xl", "camembert-base"),
+    *("data2vec-text-base", "like-roberta-prelayernorm"),
+)
+ALIKE_PAIRS = ("umt5-small", "mbart-large")
+"""The layers of others under names of their own."""
+
 FULL: Settings = {"method": "full"}
 LORA: Settings = {"method": "lora"}
 DORA: Settings = {"method": "dora"}
@@ -125,13 +138,37 @@ def trainer() -> Iterator[Settings]:
     yield from every(models(*FIRST, *SMALL, *LARGE), (LORA | runs, QLORA | runs), CHECKPOINTING, sizes((4, 1024)))
 
 
+def families() -> Iterator[Settings]:
+    """What else a config.json can ask for."""
+    full = FULL | {"optimizer": "adamw-fused"}  # one weight at a time takes twice the largest, often the vocabulary
+    kinds, decoders, others = (full, LORA), sizes((2, 512), (1, 1024)), sizes((16, 128), (8, 384))
+    yield from every(models(*OTHER_DECODERS), kinds, CHECKPOINTING, decoders, FUSED)
+    yield from every(models(*OTHER_ENCODERS, *OTHER_PAIRS), kinds, CHECKPOINTING, others)
+    kept = CHECKPOINTING[1:]
+    yield from every(models(*OTHER_DECODERS), (LORA | AUTOCAST,), kept, decoders[1:], FUSED)
+    yield from every(models(*OTHER_ENCODERS, *OTHER_PAIRS), (LORA | AUTOCAST,), kept, others[1:])
+    yield from every(models(*ALIKE), kinds, kept, decoders[1:], FUSED)
+    yield from every(models(*ALIKE_ENCODERS, *ALIKE_PAIRS), kinds, kept, others[1:])
+
+
 def every(*dimensions: object) -> Iterator[Settings]:
     """Combine each with each."""
     for parts in product(*dimensions):
         yield {name: value for part in parts for name, value in part.items()}
 
 
-GROUPS = (first, other_architectures, other_methods, precisions, attention, other_tasks, variations, published, trainer)
+GROUPS = (
+    first,
+    other_architectures,
+    other_methods,
+    precisions,
+    attention,
+    other_tasks,
+    variations,
+    published,
+    trainer,
+    families,
+)
 
 if __name__ == "__main__":
     cases = (case for group in GROUPS for case in group())

@@ -3,7 +3,7 @@
 Dropout inside attention is off where a fused kernel computes it, because such a kernel keeps a seed and no mask. Other
 dropout stays as published.
 
-Not here: adapters and quantization (`techniques.py`).
+Not here: what else than the catalog's is published (`configs.py`), adapters and quantization (`techniques.py`).
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ from typing import Any
 
 import torch
 import transformers
+from configs import CONFIGS
 from finetune_trainer.models import phi3small
 from finetune_trainer.models.phi3small.configuration import Phi3SmallConfig
 
 EAGER = "eager"
+CLASSIFIER = "AutoModelForSequenceClassification"
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A published model: transformers' classes, and the values of its config.json that decide its size."""
+    """A published model: transformers' classes, and the values of its config.json that decide its size.
+
+    `config` is empty where the values name their `model_type` themselves.
+    """
 
     config: str
     values: dict[str, Any]
@@ -32,6 +37,7 @@ class Architecture:
     embedding_and_head: tuple[str, ...] = ("embed_tokens", "lm_head")
 
 
+OPT = "q_proj k_proj v_proj out_proj fc1 fc2"
 PHI3 = ("qkv_proj", "o_proj", "gate_up_proj", "down_proj")
 
 
@@ -44,6 +50,32 @@ def _shape(vocabulary: int, hidden: int, intermediate: int, *, layers: int, head
         "num_attention_heads": heads[0],
         "num_key_value_heads": heads[1],
     }
+
+
+def _published(name: str, targets: str, query_and_value: str, **values: Any) -> Architecture:
+    return Architecture(
+        "", CONFIGS[name], all_linear=tuple(targets.split()), query_and_value=tuple(query_and_value.split()), **values
+    )
+
+
+def _like_llama(name: str) -> Architecture:
+    return Architecture("", CONFIGS[name])
+
+
+def _classifier(name: str, targets: str, query_and_value: str, **values: Any) -> Architecture:
+    usual = {"model": CLASSIFIER, "embedding_and_head": ("word_embeddings",)}
+    usual["attention_dropout"] = "attention_probs_dropout_prob"
+    return _published(name, targets, query_and_value, **(usual | values))
+
+
+def _like_bert(name: str) -> Architecture:
+    return _classifier(name, "query key value dense", "query value")
+
+
+def _seq2seq(name: str, targets: str, query_and_value: str) -> Architecture:
+    return _published(
+        name, targets, query_and_value, model="AutoModelForSeq2SeqLM", embedding_and_head=("shared", "lm_head")
+    )
 
 
 def _phi3(shape: dict[str, Any], **values: Any) -> Architecture:
@@ -134,7 +166,7 @@ ARCHITECTURES = {
     "bert-base": Architecture(
         "BertConfig",
         {"num_labels": 2},
-        model="AutoModelForSequenceClassification",
+        model=CLASSIFIER,
         attention_dropout="attention_probs_dropout_prob",
         all_linear=("query", "key", "value", "dense"),
         query_and_value=("query", "value"),
@@ -155,23 +187,109 @@ ARCHITECTURES = {
         query_and_value=("q", "v"),
         embedding_and_head=("shared", "lm_head"),
     ),
+    "gpt2-medium": _published(
+        "gpt2-medium",
+        "c_attn c_proj c_fc",
+        "c_attn",
+        attention_dropout="attn_pdrop",
+        embedding_and_head=("wte", "lm_head"),
+    ),
+    "opt-1.3b": _published("opt-1.3b", OPT, "q_proj v_proj"),
+    "opt-350m": _published("opt-350m", OPT, "q_proj v_proj"),
+    "bloom-560m": _published(
+        "bloom-560m",
+        "query_key_value dense dense_h_to_4h dense_4h_to_h",
+        "query_key_value",
+        embedding_and_head=("word_embeddings", "lm_head"),
+    ),
+    "gpt-j-6b": _published(
+        "gpt-j-6b",
+        "q_proj k_proj v_proj out_proj fc_in fc_out",
+        "q_proj v_proj",
+        embedding_and_head=("wte", "lm_head"),
+    ),
+    "mpt-7b": _published("mpt-7b", "Wqkv out_proj up_proj down_proj", "Wqkv", embedding_and_head=("wte", "lm_head")),
+    "starcoder2-3b": _published("starcoder2-3b", "q_proj k_proj v_proj o_proj c_fc c_proj", "q_proj v_proj"),
+    **{
+        name: _like_llama(name)
+        for name in (
+            "command-r",
+            "gemma-2b",
+            "stablelm-3b",
+            "smollm3-3b",
+            "seed-oss-36b",
+            "like-granite",
+            "like-ministral",
+        )
+    },
+    "distilbert-base": _classifier(
+        "distilbert-base", "q_lin k_lin v_lin out_lin lin1 lin2", "q_lin v_lin", attention_dropout="attention_dropout"
+    ),
+    "deberta-v3-base": _classifier("deberta-v3-base", "query_proj key_proj value_proj dense", "query_proj value_proj"),
+    "modernbert-base": _classifier(
+        "modernbert-base",
+        "Wqkv Wo Wi",
+        "Wqkv",
+        attention_dropout="attention_dropout",
+        embedding_and_head=("tok_embeddings",),
+    ),
+    **{
+        name: _like_bert(name)
+        for name in (
+            "electra-base",
+            "electra-small",
+            "like-ernie",
+            "megatron-bert-345m",
+            "roberta-base",
+            "xlm-roberta-base",
+            "xlm-roberta-xl",
+            "camembert-base",
+            "data2vec-text-base",
+            "like-roberta-prelayernorm",
+        )
+    },
+    "mt5-base": _seq2seq("mt5-base", "q k v o wi_0 wi_1 wo", "q v"),
+    "umt5-small": _seq2seq("umt5-small", "q k v o wi_0 wi_1 wo", "q v"),
+    "bart-base": _seq2seq("bart-base", OPT, "q_proj v_proj"),
+    "mbart-large": _seq2seq("mbart-large", OPT, "q_proj v_proj"),
 }
 
 
 def build(name: str, *, dtype: torch.dtype, attention: str, layers: int | None = None) -> torch.nn.Module:
     """Make the model on the meta device, with fewer layers if asked."""
     architecture = ARCHITECTURES[name]
-    phi3small.register()
-    made = Phi3SmallConfig if architecture.config == "Phi3SmallConfig" else getattr(transformers, architecture.config)
-    config = made(**architecture.values)
+    config = _config(architecture)
     if attention != EAGER and hasattr(config, architecture.attention_dropout):
         setattr(config, architecture.attention_dropout, 0.0)
     if layers:
         config.num_hidden_layers = layers
-        if hasattr(config, "num_decoder_layers"):
-            config.num_decoder_layers = layers
+        for decoder in ("num_decoder_layers", "decoder_layers"):
+            if hasattr(config, decoder):
+                setattr(config, decoder, layers)
         if getattr(config, "layer_types", None):
             config.layer_types = config.layer_types[:layers]
     config.use_cache = False
+    if architecture.model == CLASSIFIER:
+        config.problem_type = "single_label_classification"  # else DeBERTa looks at the labels' values
     with torch.device("meta"):
-        return getattr(transformers, architecture.model).from_config(config, dtype=dtype, attn_implementation=attention)
+        model = getattr(transformers, architecture.model).from_config(
+            config, dtype=dtype, attn_implementation=attention
+        )
+    if architecture.values.get("tie_word_embeddings") is False:
+        _untie(model)
+    return model
+
+
+def _untie(model: Any) -> None:
+    """Give the head its own weights, as loading does where a checkpoint has them: T5's config itself ties always."""
+    head = model.get_output_embeddings()
+    if head.weight is model.get_input_embeddings().weight:
+        head.weight = torch.nn.Parameter(torch.empty_like(head.weight))
+
+
+def _config(architecture: Architecture) -> Any:
+    if not architecture.config:  # published: told by its `model_type`
+        return transformers.AutoConfig.for_model(**architecture.values)
+    phi3small.register()
+    made = Phi3SmallConfig if architecture.config == "Phi3SmallConfig" else getattr(transformers, architecture.config)
+    return made(**architecture.values)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ALWAYS_EAGER = frozenset({"gemma-2-9b"})
-"""Models whose scores are capped, which transformers' sdpa refuses."""
+ALWAYS_EAGER = frozenset({"gemma-2-9b", "bloom-560m", "gpt-j-6b", "mpt-7b", "deberta-v3-base", "megatron-bert-345m"})
+"""Models whose scores are capped, which transformers' sdpa refuses, or whose attention is written out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from case import Case
+from configs import CONFIGS
 from finetune_operator.api.v1alpha1.technique import Method, PeftType
 from finetune_operator.api.v1alpha1.training import Optimizer, Precision
 from finetune_operator.planning import catalog
@@ -16,7 +17,10 @@ from finetune_operator.planning.memory.adapters import lora, peft
 from finetune_operator.planning.memory.workload import Adapter, Attention, Loss, Quantizer, Stack, Workload
 
 METHODS = {"full": Method.FULL, "lora": Method.LORA, "qlora": Method.QLORA, "dora": Method.DORA, "qdora": Method.QDORA}
-QUERY_AND_VALUE = ("q_proj", "v_proj", "qkv_proj", "query_key_value", "query", "value", "q", "v")
+QUERY_AND_VALUE = (
+    *("q_proj", "v_proj", "qkv_proj", "query_key_value", "query", "value", "q", "v"),
+    *("c_attn", "Wqkv", "q_lin", "v_lin", "query_proj", "value_proj"),
+)
 PRECISIONS = {
     "bf16": Precision.BF16,
     "bf16-autocast": Precision.BF16,
@@ -32,9 +36,7 @@ OPTIMIZERS = {
 
 def predicted(case: Case) -> int:
     """Return the live bytes that the planner predicts, without its margins."""
-    shape = catalog.find(case.model)
-    if case.layers:
-        shape = catalog.ModelShape.model_validate(shape.model_dump() | {"layers": case.layers})
+    shape = shape_of(case)
     work = Workload(
         method=METHODS.get(case.method, Method.PEFT),
         quantizer=Quantizer.NF4_DOUBLE if case.quant else None,
@@ -50,6 +52,16 @@ def predicted(case: Case) -> int:
         stack=Stack(attention=_attention(case), autocast=case.autocasts, lifted=case.quant == "nf4-prepared"),
     )
     return round(device.live_bytes(shape, work))
+
+
+def shape_of(case: Case) -> catalog.ModelShape:
+    """Return the model's shape: from its config.json, or as the catalog has it."""
+    config = CONFIGS.get(case.model)
+    shape = catalog.find(case.model) if config is None else catalog.from_config(config, name=case.model)
+    if case.layers:
+        both = {"layers": case.layers, "decoder_layers": case.layers if shape.decoder_layers else 0}
+        shape = catalog.ModelShape.model_validate(shape.model_dump() | both)
+    return shape
 
 
 def _attention(case: Case) -> Attention:

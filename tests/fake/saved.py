@@ -28,12 +28,14 @@ SEQUENCE = 1904
 """No width is a multiple of it, so what is divisible by it is kept per token, and all else per layer."""
 
 LAYERS = re.compile(
-    r"(?:.*\b(?P<side>en|de)coder\.)?(?:.*?\.)??(?:layers|layer|block|h)\.(?P<index>\d+)\.(?P<within>.*)"
+    r"(?:.*\b(?P<side>en|de)coder\.)?(?:.*?\.)??(?:layers|layer|blocks|block|h)\.(?P<index>\d+)(?:\.(?P<within>.*))?$"
 )
 NAMES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.bool: "bool", torch.int64: "int64", torch.uint8: "uint8"}
 
 SHORT_SEQUENCE = 336
 LAYER = "layer"
+ITSELF = "(layer)"
+"""What the layer's own forward saves, outside of its modules."""
 SMALL = (100, 1024**2)
 """Bytes per token, and per layer, that are not worth a line."""
 
@@ -90,7 +92,7 @@ def described(name: str, tensor: torch.Tensor, model: Any, case: Case) -> tuple[
     per_token, rest = divmod(size // tensor.element_size(), case.seq)
     side = f"{found['side']}coder." if found["side"] else ""
     return (
-        side + found["within"].replace(".default", "").replace(".base_layer", ""),
+        side + (found["within"] or ITSELF).replace(".default", "").replace(".base_layer", ""),
         LAYER if rest else width(per_token, model.config, case),
         NAMES.get(tensor.dtype, str(tensor.dtype)),
         size if rest else size / case.seq,

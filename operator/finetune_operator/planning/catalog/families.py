@@ -115,7 +115,7 @@ FAMILIES: Mapping[str, Family] = {
     "starcoder2": replace(_PLAIN, layout=Layout.LLAMA, tied=True),
     "gpt2": replace(_PLAIN, layout=Layout.GPT2, tied=True, position_tables=1),
     "opt": replace(_PLAIN, layout=Layout.OPT, tied=True, position_tables=1, rows_before=2, factorised=True),
-    "cohere": Family(layout=Layout.LLAMA, norm=Norm.LAYERNORM, norms_per_layer=1, tied=True),
+    "cohere": Family(layout=Layout.LLAMA, norms_per_layer=1, tied=True),
     "smollm3": replace(_LLAMA, tied=True),
     **dict.fromkeys(("llama", "mistral", "ministral", "granite", "seed_oss"), _LLAMA),
     **dict.fromkeys(("bert", "ernie", "megatron-bert"), _BERT),
@@ -125,7 +125,13 @@ FAMILIES: Mapping[str, Family] = {
     "distilbert": replace(_BERT, layout=Layout.DISTILBERT, token_types=0),
     "deberta-v2": replace(_BERT, layout=Layout.DEBERTA, token_types=0),
     "modernbert": replace(
-        _BERT, layout=Layout.MODERNBERT, gated=True, biases=Biases.NONE, position_tables=0, token_types=0
+        _BERT,
+        layout=Layout.MODERNBERT,
+        gated=True,
+        biases=Biases.NONE,
+        position_tables=0,
+        token_types=0,
+        numbers={"sliding_window": 128},
     ),
     "t5": _T5,
     "mt5": _MT5,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from finetune_operator.api.v1alpha1.hardware import Strategy
 from finetune_operator.planning.catalog import ModelKind, ModelShape
-from finetune_operator.planning.memory import layers
+from finetune_operator.planning.memory import layers, traits
 from finetune_operator.planning.memory.estimate import MemoryEstimate
 from finetune_operator.planning.memory.states import States, dequantized, states
 from finetune_operator.planning.memory.workload import Loss, Measured, Workload
@@ -142,7 +142,7 @@ def _logits(shape: ModelShape, work: Workload) -> float:
         if work.trains_head:  # its gradient in fp32, and then as the weight is
             head = (FLOAT + (work.trained_width if work.trained_width < FLOAT else 0)) * shape.table_parameters
         return float(tile + head + last + 2 * FLOAT * tokens * shape.hidden)
-    capped = work.width if shape.model_type in layers.CAPPED else 0
+    capped = work.width if shape.model_type in traits.CAPPED else 0
     lifts = shape.kind is not ModelKind.ENCODER_DECODER or layers.autocasts(work)
     each = LOGIT_BYTES[work.loss] if lifts else PLAIN_LOGIT_VALUES * work.width
     return float((each + capped) * tokens * shape.vocabulary + last)

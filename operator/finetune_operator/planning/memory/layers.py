@@ -9,52 +9,13 @@ Not here: logits and everything outside the layers (`planning.memory.device`).
 from __future__ import annotations
 
 from finetune_operator.planning.catalog import Group, Layout, ModelKind, ModelShape, Norm
+from finetune_operator.planning.memory import traits
 from finetune_operator.planning.memory.workload import Attention, Quantizer, Workload
 
 FLOAT = 4
 DROPOUT_MASK = 1
-
-FUSED_ROTARY = frozenset({Layout.PHI3, Layout.PHI3_SMALL, Layout.QWEN, Layout.GPT_NEOX})
-"""Families that project queries, keys and values at once and rotate copies of queries and keys."""
-
-COPIED_OUTPUT = frozenset({Layout.PHI3, Layout.PHI3_SMALL, Layout.PHI, Layout.GPT_NEOX})
-"""Families that rotate a part of each head and join it to the rest: a flash kernel's output comes in the order of the
-joined heads, and is copied for the next matrix."""
-
-SHARED_NORM_INPUT = frozenset({Layout.GPT_NEOX, Layout.FALCON})
-"""Families whose norms of a layer read the same values, because MLP and attention run side by side."""
-
-ALWAYS_MASKED = frozenset({Layout.FALCON})
-"""Families that hand the kernel a mask even where nothing is padded."""
-
-CAPPED = frozenset({"gemma2"})
-"""Model types that squeeze attention scores by a tanh, whose result is kept."""
-
-WIDE_NORMS = ("gemma",)
-"""Beginnings of model types that multiply a norm's result in fp32."""
-
-SLIDING_SHARE = {"gemma3_text": 5 / 6, "gemma3": 5 / 6}
-"""Part of the layers with a sliding window, where it is not all of them."""
-
-WITHOUT_KERNEL = CAPPED | {"bloom", "gptj", "mpt", "deberta-v2"}
-"""Model types whose attention transformers writes out, whatever it is asked for: biases by distance, and old code."""
-
-SPARSE_SHARE, SPARSE_FROM = 1 / 2, 1024
-"""Part of Phi-3-small's layers that see blocks of a sequence only, with masks, and the length from which they do."""
-
-PYTHON_GELU = frozenset({Layout.PHI, Layout.GPT2, Layout.GPTJ})
-PYTHON_GELU_VALUES = 4
-"""Values that `gelu_new` keeps, being written as several operations."""
-
-LIFTED_GELU_VALUES = 7
-"""The same under autocast, which computes powers in fp32."""
-
-GEGELU_VALUES = 7
-"""Values that Phi-3-small's clipped GeGELU keeps, being written as several operations: gate and up as they came, both
-clipped, sigmoid, product, one more than up, and a byte each for which of them are infinite."""
-
-MLP_DROPOUT = frozenset({Layout.PHI3_SMALL})
-"""Decoders that drop out the MLP's result while they are trained."""
+INDEX = 8
+"""Bytes of a place in a tensor."""
 
 SIDES = 2
 """Stacks of an encoder-decoder; its decoder has a second attention, with a norm and a dropout of its own."""
@@ -93,7 +54,8 @@ def in_flight(shape: ModelShape, work: Workload) -> float:
     fused = any(one.width_out > shape.intermediate for one in shape.linears if one.group is Group.MLP_IN)
     gated = 3 * shape.intermediate if fused else 2 * shape.intermediate + shape.hidden
     width = FLOAT if _wide(shape, work) else work.width
-    widest = width * (gated if shape.gated else shape.intermediate)
+    alone = traits.WRITTEN_GELU_IN_FLIGHT.get(shape.model_type, 1) * shape.intermediate
+    widest = width * (gated if shape.gated else alone)
     if work.adapter and work.casts_adapter_input:
         lifted = work.adapter.largest_input
         widest += FLOAT * (lifted if autocasts(work) else max(lifted, work.adapter.largest_output))
@@ -120,7 +82,7 @@ def autocasts(work: Workload) -> bool:
 
 def _kernel(shape: ModelShape, work: Workload) -> Attention:
     """Return how attention is computed: as was said, else as transformers does by itself."""
-    return work.stack.attention or (Attention.EAGER if shape.model_type in WITHOUT_KERNEL else Attention.FLASH)
+    return work.stack.attention or (Attention.EAGER if shape.model_type in traits.WITHOUT_KERNEL else Attention.FLASH)
 
 
 def _wide(shape: ModelShape, work: Workload) -> bool:
@@ -146,12 +108,14 @@ def _side_by_side(shape: ModelShape) -> bool:
 
 def _norms(shape: ModelShape, work: Workload) -> float:
     c, count = work.width, shape.norms_per_layer + _beside(shape)
-    wide = FLOAT if work.mixed or shape.model_type.startswith(WIDE_NORMS) else c
+    wide = FLOAT if work.mixed or shape.model_type.startswith(traits.WIDE_NORMS) else c
     if shape.norm is Norm.LAYERNORM:
         one = FLOAT if autocasts(work) else work.width
-        shared = shape.layout in SHARED_NORM_INPUT and one == _stream(shape, work)  # else each norm lifts its own
+        shared = shape.model_type in traits.SHARED_NORM_INPUT
+        shared = shared and one == _stream(shape, work)  # else each norm lifts its own
         return float(shape.hidden * one * (1 if shared else count)) + _dropout(shape)
-    one = FLOAT + (c if shape.kind is ModelKind.ENCODER_DECODER else 0)  # in fp32; T5 multiplies what it was given
+    one = FLOAT * (2 if shape.model_type in traits.CENTRED_NORMS else 1)  # in fp32
+    one += c if shape.kind is ModelKind.ENCODER_DECODER else 0  # T5 multiplies what it was given
     learned = (wide, FLOAT if wide == FLOAT and not work.mixed else c) if work.trains_all else (0, 0)
     heads = shape.query_width + shape.kv_width if shape.qk_norm else 0
     return float(count * shape.hidden * (one + learned[0]) + heads * (one + learned[1])) + _dropout(shape)
@@ -164,39 +128,61 @@ def _inputs(shape: ModelShape, work: Workload) -> float:
     if work.mixed or (shape.norm is Norm.LAYERNORM and autocasts(work)):  # a norm's result in fp32, cast by each
         groups = {Group.ATTENTION_IN, Group.MLP_IN}
         reads = c * sum(one.width_in for one in shape.linears if one.group in groups)
-    return float(reads + c * shape.intermediate) + _copied_output(shape, work)
+    inner = 0 if shape.layout in traits.RELU else c * shape.intermediate
+    return float(reads + inner) + _copied_output(shape, work)
 
 
 def _copied_output(shape: ModelShape, work: Workload) -> float:
     """Return the bytes of the attention's output beside what the kernel keeps of it."""
     kernel = _kernel(shape, work) is not Attention.EAGER
-    share = (1 - _masked_share(shape, work) if shape.layout in COPIED_OUTPUT else 0.0) if kernel else 1.0
+    share = (1 - _masked_share(shape, work) if shape.model_type in traits.COPIED_OUTPUT else 0.0) if kernel else 1.0
     return share * work.width * shape.query_width
 
 
 def _attention(shape: ModelShape, work: Workload) -> float:
     masked = _masked_share(shape, work)
     one = masked * _masked(shape, work) + (1 - masked) * _plain(shape, work)
-    if _kernel(shape, work) is Attention.EAGER:
-        one = 3 * work.width * shape.query_width + _score(shape, work) * shape.heads * work.sequence_length
+    if shape.layout is Layout.DEBERTA:
+        one = _disentangled(shape, work)
+    elif _kernel(shape, work) is Attention.EAGER:
+        wide = FLOAT if shape.model_type in traits.WIDE_SCORES and not autocasts(work) else work.width
+        one = (2 * wide + work.width) * shape.query_width + _score(shape, work) * shape.heads * work.sequence_length
     return one * (1 + _beside(shape)) + _distances(shape, work)
+
+
+def _disentangled(shape: ModelShape, work: Workload) -> float:
+    """Return what DeBERTa's attention keeps: scores by content, and by distance from either side.
+
+    That is queries, keys, keys scaled and values; from either side scores with each distance, of which each pair of
+    tokens picks its own, by indices that all rows share; the distances read and projected, the latter again for each
+    row; and a mask.
+    """
+    c, length = work.width, work.sequence_length
+    content = 4 * c * shape.query_width + _score(shape, work) * shape.heads * length
+    picked = 2 * (c * shape.heads * shape.learned_positions + INDEX * length / work.micro_batch_size)
+    projected = 2 * c * shape.learned_positions * shape.query_width / length
+    read = c + (DROPOUT_MASK if work.trains_all else 0)
+    if work.adapter and work.casts_adapter_input:
+        read = 2 * work.adapter_width  # adapters of queries and of keys each cast their own
+    table = read * shape.learned_positions * shape.hidden / work.tokens
+    return content + picked + projected + table + DROPOUT_MASK * length
 
 
 def _score(shape: ModelShape, work: Workload) -> int:
     """Return the bytes that are kept of a score: its softmax, and that cast or dropped out."""
     if shape.kind is not ModelKind.DECODER:
         return (FLOAT if autocasts(work) else work.width) + work.width + DROPOUT_MASK
-    return FLOAT + (2 if shape.model_type in CAPPED else 1) * work.width
+    return FLOAT + (2 if shape.model_type in traits.CAPPED else 1) * work.width
 
 
 def _masked_share(shape: ModelShape, work: Workload) -> float:
     """Return the part of the layers whose kernel gets a mask: those whose window is shorter than a sequence."""
-    if shape.layout in ALWAYS_MASKED or _kernel(shape, work) is Attention.PADDED:
+    if shape.model_type in traits.ALWAYS_MASKED or _kernel(shape, work) is Attention.PADDED:
         return 1.0
     if shape.layout is Layout.PHI3_SMALL:
-        return SPARSE_SHARE if work.sequence_length > SPARSE_FROM else 0.0
+        return traits.SPARSE_SHARE if work.sequence_length > traits.SPARSE_FROM else 0.0
     slides = shape.sliding_window is not None and work.sequence_length >= shape.sliding_window
-    return SLIDING_SHARE.get(shape.model_type, 1.0) if slides else 0.0
+    return traits.SLIDING_SHARE.get(shape.model_type, 1.0) if slides else 0.0
 
 
 def _plain(shape: ModelShape, work: Workload) -> float:
@@ -206,7 +192,7 @@ def _plain(shape: ModelShape, work: Workload) -> float:
 
 def _masked(shape: ModelShape, work: Workload) -> float:
     """Return what a kernel with a mask keeps: heads that share keys and values get copies; and a row of the mask."""
-    repeated = shape.layout not in ALWAYS_MASKED
+    repeated = shape.model_type not in traits.ALWAYS_MASKED
     kept = _projected(shape, work, repeated=repeated) + work.width * shape.query_width + FLOAT * shape.heads
     each = shape.heads if shape.layout is Layout.PHI3_SMALL else 1  # each of its heads sees other blocks
     return kept + work.width * work.sequence_length * each
@@ -217,7 +203,7 @@ def _projected(shape: ModelShape, work: Workload, *, repeated: bool) -> float:
     if repeated and key < query:
         return float(3 * c * query)
     # rotated copies beside the whole, of which the value is a view; what is lifted is copied when it is cast back
-    rotated = shape.layout in FUSED_ROTARY and not _wide(shape, work)
+    rotated = shape.layout in traits.FUSED_ROTARY and not _wide(shape, work)
     return float(c * (query + 2 * key) + (c * (query + key) if rotated else 0))
 
 
@@ -232,11 +218,13 @@ def _distances(shape: ModelShape, work: Workload) -> float:
 def _mlp(shape: ModelShape, work: Workload) -> float:
     wide = _wide(shape, work)
     if shape.layout is Layout.PHI3_SMALL:
-        values = GEGELU_VALUES
+        values = traits.GEGELU_VALUES
     elif shape.gated:
         values = 3  # gate, up, activated gate
-    elif shape.layout in PYTHON_GELU and not work.stack.fused_activation:
-        values = LIFTED_GELU_VALUES if autocasts(work) and not wide else PYTHON_GELU_VALUES
+        if shape.layout in traits.GATED_GELU:
+            values = 2 + traits.PYTHON_GELU_VALUES if not autocasts(work) else 3 + traits.LIFTED_GELU_VALUES
+    elif shape.layout in traits.PYTHON_GELU and not work.stack.fused_activation:
+        values = traits.LIFTED_GELU_VALUES if autocasts(work) and not wide else traits.PYTHON_GELU_VALUES
     else:
         values = 1
     return float((FLOAT if wide else work.width) * shape.intermediate * values)
@@ -265,7 +253,7 @@ def _quantized_keep_inputs(work: Workload) -> bool:
 
 def _dropout(shape: ModelShape) -> float:
     """Masks of hidden dropouts, where the architecture drops out; T5 also drops out inside of its MLP."""
-    if shape.kind is ModelKind.DECODER:
-        return float(DROPOUT_MASK * shape.hidden) if shape.layout in MLP_DROPOUT else 0.0
+    usual = 0 if shape.kind is ModelKind.DECODER else 2
+    wide = traits.DROPOUTS.get(shape.model_type, usual) + _beside(shape)
     inner = shape.intermediate if shape.kind is ModelKind.ENCODER_DECODER else 0
-    return float(DROPOUT_MASK * ((2 + _beside(shape)) * shape.hidden + inner))
+    return float(DROPOUT_MASK * (wide * shape.hidden + inner))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from finetune_operator.planning.catalog import Group, Linear, ModelKind, ModelShape
+from finetune_operator.planning.memory import traits
 from finetune_operator.planning.memory.workload import Adapter
 
 ALL_LINEAR = "all-linear"
@@ -25,6 +26,9 @@ HEADS = ("lm_head", "embed_out")
 
 KEPT_ANYWAY = frozenset({Group.ATTENTION_OUT, Group.CROSS_OUT})
 """Matrices that read what the attention's kernel keeps."""
+
+KEPT_BY_RELU = KEPT_ANYWAY | {Group.MLP_OUT}
+"""The same, and those that read what such an activation keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +137,9 @@ def common(shape: ModelShape, chosen: Targets, parameters: int) -> Adapter:
 def _distinct(chosen: Targets, shape: ModelShape) -> int:
     """Return the widths of the inputs of a layer, one for each place; the attention's output is kept anyway."""
     size = 0
+    kept = KEPT_BY_RELU if shape.layout in traits.RELU else KEPT_ANYWAY
     for linears, layers in chosen.stacks:
-        places = {linear.group: linear.width_in for linear in linears if linear.group not in KEPT_ANYWAY}
+        places = {linear.group: linear.width_in for linear in linears if linear.group not in kept}
         if shape.norms_per_layer == 1 and Group.ATTENTION_IN in places:  # side by side, both read the same
             places.pop(Group.MLP_IN, None)
         size += layers * sum(places.values())
