@@ -19,7 +19,7 @@ from finetune_operator.planning.duration import Duration, duration, steps
 from finetune_operator.planning.explanation import Choice
 from finetune_operator.planning.machines import Machine
 from finetune_operator.planning.memory.adapters.lora import ALL_LINEAR, default_targets
-from finetune_operator.planning.memory.estimate import MemoryEstimate, readable
+from finetune_operator.planning.memory.estimate import MIB, MemoryEstimate, readable
 from finetune_operator.planning.memory.states import trainable
 from finetune_operator.planning.memory.workload import TRAINER, Sharding, Stack
 from finetune_operator.planning.profiles import Profiles
@@ -300,7 +300,7 @@ def _need(question: Question) -> str:
         )
     each = f" on each of {devices} devices" if devices > 1 else ""
     where = "a cpu pod" if machine.is_cpu else machine.accelerator.name
-    missing = readable(need - limit)
+    missing = readable(max(need - limit, MIB))  # less than one would be written as none
     return f"needs {readable(need)} at least{each}, {where} may have {readable(limit)}: {missing} too little"
 
 

@@ -261,6 +261,13 @@ def test_a_model_given_beside_the_job_is_planned_as_it_is():
     assert answer.shape.name == catalog.find("llama-3.2-1b").name
 
 
+def test_a_few_bytes_too_little_are_told_as_a_mebibyte():
+    training = {"microBatchSize": 4, "batchSize": 4}
+    need = refused(small(0.9), task="text-classification", training=training).least.peak
+    offered = Profiles(cpu=CpuProfile(memory_bytes=need - 1))
+    assert ": 1 MiB too little" in refused(offered, task="text-classification", training=training).message
+
+
 def test_too_large_a_method_is_refused_with_what_would_fit():
     answer = refused(model=PHI_MINI, task="chat", technique={"method": "full"})
     assert answer.reason is Reason.DOES_NOT_FIT

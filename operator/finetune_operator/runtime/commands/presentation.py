@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from finetune_operator.planning.memory.estimate import MemoryEstimate, readable
+from finetune_operator.planning.memory.estimate import MIB, MemoryEstimate, readable
 from finetune_operator.planning.plan import Plan
 from finetune_operator.planning.refusal import Alternative, Refusal
 from finetune_operator.runtime.commands import words
@@ -61,7 +61,7 @@ def _refused(name: str, refusal: Refusal) -> Iterator[RenderableType]:
     yield Text(refusal.message)
     if refusal.least and refusal.limit_bytes:
         missing = refusal.least.peak - refusal.limit_bytes
-        words_of_it = f"Memory, {readable(missing)} too little" if missing > 0 else "Memory"
+        words_of_it = f"Memory, {readable(max(missing, MIB))} too little" if missing > 0 else "Memory"
         yield from _memory(refusal.least, refusal.limit_bytes, words_of_it)
     if refusal.alternatives:
         yield _heading("What fits")

@@ -56,6 +56,7 @@ def test_terms_of_memory_stand_one_behind_the_other_and_add_up(shown):
 def test_what_is_too_much_stands_behind_the_limit(shown):
     text = shown(Refusal(Reason.DOES_NOT_FIT, "too large", (), LEAST, 10 * GIB))
     assert "Memory, 5.0 GiB too little: 15.0 GiB of 10.0 GiB (150 %)" in text
+    assert "Memory, 1 MiB too little" in shown(Refusal(Reason.DOES_NOT_FIT, "too large", (), LEAST, LEAST.peak - 1))
     together = next(line for line in text.splitlines() if "together" in line)
     assert (together.count("█"), together.count("▓")) == (round(BAR * 10 / 15), BAR - round(BAR * 10 / 15))
 
