@@ -125,7 +125,8 @@ def _above_lowest(shape: ModelShape, work: Workload) -> float:
     """Return the part of the gradients that is there when the backward pass comes to the lowest layer."""
     if work.adapter is not None:
         return 1 - 1 / (shape.layers + shape.decoder_layers)
-    below = sum(one.weights for one in shape.linears) + (0 if shape.tied else shape.table_parameters)
+    headed = shape.tied and shape.kind is not ModelKind.ENCODER  # then it has a gradient from the start
+    below = sum(one.weights for one in shape.linears) + (0 if headed else shape.table_parameters)
     return max(0.0, 1 - below / shape.parameters)
 
 
@@ -166,11 +167,19 @@ def _cast(shape: ModelShape, work: Workload) -> float:
 
 
 def _last_gradient(shape: ModelShape, work: Workload) -> float:
-    """Return the bytes of a gradient that is made before it is added to its like: the embedding's, the largest.
+    """Return the bytes beside all gradients when the largest is complete, which is that of the table of tokens.
 
-    The first of its kind becomes the gradient itself; a head with the same weights has one already.
+    What is made first becomes the gradient itself, and where there is one already is added to it. A table that is read
+    in two places, as head or on both sides, has a gradient from either: autograd makes their sum a third tensor.
     """
-    alone = work.accumulation == 1 and not shape.tied and work.sharding.strategy is not Strategy.DEEPSPEED
-    if not work.trains_head or alone:
+    if not work.trains_head:
         return 0.0
-    return float(work.trained_width * shape.table_parameters)
+    waits = work.accumulation > 1 or work.sharding.strategy is Strategy.DEEPSPEED
+    tables = (2 if _read_twice(shape, work) else 0) + (1 if waits else 0)
+    return float(tables * work.trained_width * shape.table_parameters)
+
+
+def _read_twice(shape: ModelShape, work: Workload) -> bool:
+    """Whether one table of tokens learns from two places; beside an adapter each place has a copy of its own."""
+    sides = shape.kind is ModelKind.ENCODER_DECODER
+    return work.trains_all and (sides or (shape.tied and shape.kind is ModelKind.DECODER))
