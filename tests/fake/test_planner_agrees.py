@@ -12,6 +12,9 @@ TOLERANCE = 0.05
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:fan_in_fan_out is set to False:UserWarning"
+    ),  # a GPT-2's matrices stand the other way
     pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning"),
 ]
 
@@ -21,6 +24,10 @@ QDORA = QLORA | {"method": "qdora"}
 CHECKPOINTED = {"checkpointing": True}
 FUSED = {"loss": "fused"}
 AUTOCAST = {"precision": "bf16-autocast"}
+FULL = {"method": "full", "optimizer": "adamw-fused"}
+DEEP = FUSED | {"micro_batch": 16, "seq": 512, "layers": 3}
+WIDE = {"micro_batch": 64, "seq": 256, "layers": 3}
+"""A few layers of models that `tests/data` has whole, with so many rows that layers are what counts."""
 
 CASES = {
     "LoRA on a fused Phi-3, checkpointed": Case("phi-3-mini", **LORA, **CHECKPOINTED, **FUSED, seq=2048),
@@ -52,6 +59,19 @@ CASES = {
     "full fine-tuning of BERT": Case("bert-base", method="full", micro_batch=64, seq=256),
     "LoRA on BERT": Case("bert-base", **LORA, micro_batch=64, seq=256),
     "LoRA on T5": Case("t5-base", **LORA, micro_batch=8, seq=256),
+    "LoRA on GPT-2, whose GELU is spelled out": Case("gpt2-medium", **LORA, **DEEP),
+    "full fine-tuning of OPT, whose ReLU keeps its result": Case("opt-1.3b", **FULL, **DEEP),
+    "full fine-tuning of BLOOM, whose scores are kept": Case("bloom-560m", **FULL, **DEEP),
+    "LoRA on GPT-J with scores in fp32": Case("gpt-j-6b", **LORA, **DEEP),
+    "LoRA on MPT": Case("mpt-7b", **LORA, **DEEP),
+    "LoRA on StarCoder2 with dropouts": Case("starcoder2-3b", **LORA, **DEEP),
+    "full fine-tuning of Cohere, whose one norm is spelled out": Case("command-r", **FULL, **DEEP),
+    "LoRA on DistilBERT": Case("distilbert-base", **LORA, **WIDE),
+    "full fine-tuning of DeBERTa with disentangled scores": Case("deberta-v3-base", **FULL, **WIDE),
+    "LoRA on ModernBERT, most of whose layers see a window": Case("modernbert-base", **LORA, **WIDE),
+    "full fine-tuning of ELECTRA with a narrow token table": Case("electra-small", **FULL, **WIDE),
+    "LoRA on mT5 with a gate": Case("mt5-base", **LORA, **WIDE),
+    "full fine-tuning of BART": Case("bart-base", **FULL, **WIDE),
     "padded rows": Case("llama-3.2-3b", **LORA, **FUSED, attention="sdpa-masked", micro_batch=4, seq=1024),
     "scores that are kept": Case("llama-3.2-3b", **LORA, **FUSED, attention="eager", micro_batch=2, seq=512),
     "IA3 on Llama": Case("llama-3.2-3b", method="ia3", micro_batch=4, seq=768),
