@@ -45,9 +45,9 @@ test-monitoring: venv ## every alert and every dashboard query on a recording, i
 	@$(CLUSTER) prometheus
 	@$(PYTEST) -q tests/monitoring
 
-test-api: venv ## tests on a real API server: rules, writes for each job, takeover (3 minutes; first time 6 more to build it)
+test-api: venv ## tests on a real API server: rules, writes for each job, takeover (2 minutes; first time 6 more to build it)
 	@$(CLUSTER) control-plane-bin > /dev/null
-	@$(PYTEST) -q tests/integration
+	@$(PYTEST) -q -n 3 --dist loadfile tests/integration
 
 test-trainer: venv-trainer ## tests of the trainer that train, one of every scenario and technique, and memory counted on fake tensors (about 10 minutes)
 	@.ci/venv s3-server

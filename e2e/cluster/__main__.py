@@ -7,6 +7,7 @@ prints on stdout is its result.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import shutil
@@ -69,16 +70,21 @@ def samples() -> None:
 
 def control_plane_bin() -> None:
     """Print the folder that holds etcd and kube-apiserver."""
-    print(tools.control_plane())
+    with _alone_to_build(*tools.CONTROL_PLANE):
+        print(tools.control_plane())
 
 
 def registry_bin() -> None:
     """Print the path of a registry for images, which tests of the trainer run as a process."""
-    program = tools.PROGRAMS["registry"].path
-    if not program.exists():  # else nothing is changed, and tests need not wait for another command
-        with cache.lock(WAITING, say):
-            tools.build("registry")
-    print(program)
+    with _alone_to_build("registry"):
+        tools.build("registry")
+    print(tools.PROGRAMS["registry"].path)
+
+
+def _alone_to_build(*programs: str) -> contextlib.AbstractContextManager[None]:
+    """Hold the cache alone if a program has to be built: else tests need not wait for another command."""
+    built = all(tools.PROGRAMS[name].path.exists() for name in programs)
+    return contextlib.nullcontext() if built else cache.lock(WAITING, say)
 
 
 def kueue() -> None:
@@ -147,7 +153,7 @@ VERBS = {
     "jobset": (jobset, True),
     "without-jobset": (without_jobset, True),
     "jobset-crd": (jobset_crd, True),
-    "control-plane-bin": (control_plane_bin, True),
+    "control-plane-bin": (control_plane_bin, False),
     "registry-bin": (registry_bin, False),
     "env": (environment, False),
     "status": (status, False),
