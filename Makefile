@@ -10,7 +10,7 @@ PYTEST := .venv/bin/pytest
 # The decisions and the planner are covered branch by branch, or the tests fail.
 COVERED := --cov finetune_operator.reconcile --cov finetune_operator.planning --cov-branch --cov-fail-under 100 --cov-report term:skip-covered
 
-.PHONY: help demo up images install down test test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e scenarios bench-operator check generate venv venv-trainer status
+.PHONY: help demo up images install down test test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e test-long scenarios bench-operator check generate venv venv-trainer status
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -33,13 +33,14 @@ down: ## remove the cluster and stop everything that was started
 status: ## what is up
 	@$(CLUSTER) status
 
-test: test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e ## all tests, with set-up where it is needed
+test: test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e ## all tests but the long stories, with set-up where it is needed
 
 test-unit: venv ## tests without cluster, Docker, Go or torch: about a minute
 	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/trainer/sources --ignore tests/chart --ignore tests/integration --ignore tests/model --ignore tests/monitoring $(COVERED)
 
 test-model: venv ## the operator in 2,000 random histories of a modelled cluster, and bugs that they have to find (about 4 minutes)
-	@$(PYTEST) -q -n 2 --dist worksteal tests/model
+	@$(PYTEST) -q tests/model/test_histories.py
+	@$(PYTEST) -q -n 2 --dist worksteal tests/model --ignore tests/model/test_histories.py
 
 test-monitoring: venv ## every alert and every dashboard query on a recording, in a real Prometheus (30 s)
 	@$(CLUSTER) prometheus
@@ -57,9 +58,12 @@ test-trainer: venv-trainer ## tests of the trainer that train, one of every scen
 test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart
 
-test-e2e: install venv ## user stories on the cluster, also with the real Kueue and JobSet (about 30 minutes; first time 10 more to build those)
+test-e2e: install venv ## user stories on the cluster, but the long ones (12 minutes)
 	@$(CLUSTER) prometheus
-	@$(IN_CLUSTER) $(PYTEST) -q -rA --durations 20 e2e/scenarios
+	@$(IN_CLUSTER) $(PYTEST) -q -rA --durations 20 -m "not long" e2e/scenarios
+
+test-long: install venv ## the long stories, also with the real Kueue and JobSet (half an hour; first time 10 minutes more to build those)
+	@$(IN_CLUSTER) $(PYTEST) -q -rA --durations 20 -m long e2e/scenarios
 
 scenarios: venv-trainer ## train every cell of the table of scenarios, and write docs/scenarios.md (half an hour; ONLY=chatbot/lora runs one)
 	@PYTHONPATH=operator:trainer .venv-trainer/bin/python bench/scenarios $(ONLY)

@@ -27,6 +27,7 @@ SHARINGS = {
     "zero-2": {"strategy": "deepspeed", "zeroStage": 2},
     "zero-3": {"strategy": "deepspeed", "zeroStage": 3},
 }
+ALWAYS_SHOWN = "zero-2"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,9 @@ def one_node(sharing):
     return succeeded(sharing, "one")["result"]
 
 
-@pytest.mark.parametrize("name", SHARINGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == ALWAYS_SHOWN else pytest.mark.long) for name in SHARINGS]
+)
 def test_two_pods_learn_what_one_does(sharing, one_node, name):
     sharing.apply(job_of(name, hardware=TWO_NODES, distribution=SHARINGS[name]))
     status = succeeded(sharing, name)
@@ -63,12 +66,14 @@ def test_two_pods_learn_what_one_does(sharing, one_node, name):
     assert status["result"]["artifacts"]
 
 
+@pytest.mark.long
 def test_the_example_on_two_nodes_succeeds(sharing):
     sharing.apply_file(EXAMPLE)
     result = succeeded(sharing, yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))["metadata"]["name"])["result"]
     assert result["metricsAfter"]["loss"] < result["metricsBefore"]["loss"]
 
 
+@pytest.mark.long
 def test_a_killed_pod_ends_the_attempt_and_the_next_one_goes_on_from_the_checkpoint(sharing):
     long = {**CHAT["training"], "maxSteps": 400}
     sharing.apply(job_of("killed", hardware=TWO_NODES, distribution=SHARINGS["zero-2"], training=long))

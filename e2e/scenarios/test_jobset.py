@@ -11,6 +11,8 @@ from cluster_user import ROOT, TRAINING_SECONDS, User, a_job, eventually, kubect
 from queues import a_queue, with_kueue
 from release import changed
 
+pytestmark = pytest.mark.long
+
 CLUSTER = ROOT / "e2e/cluster"
 
 INSTALL_SECONDS = 900

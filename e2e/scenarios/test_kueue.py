@@ -8,6 +8,8 @@ import pytest
 from cluster_user import START_SECONDS, TRAINING_SECONDS, User, a_job, eventually, kubectl
 from queues import Queue, with_kueue
 
+pytestmark = pytest.mark.long
+
 TOLD_WITHIN = 15
 """Seconds until a condition shows what Kueue did."""
 

@@ -93,6 +93,7 @@ class Watched:
         return False
 
 
+@pytest.mark.long
 def test_toggling_at_any_moment_never_runs_two_attempts_and_never_loses_a_saved_step(sampled):
     held_out = a_job("x")["spec"]["dataset"] | {"validation": {"fraction": 0.1}}
     sampled.apply(a_job("toggle", dataset=held_out, training=LONG | {"maxSteps": 120}, checkpoints=OFTEN))
@@ -152,6 +153,7 @@ def test_a_memory_limit_that_is_too_small_ends_in_a_finished_job_without_anybody
     assert plan["microBatchSize"] * plan["gradientAccumulationSteps"] == training["batchSize"]
 
 
+@pytest.mark.long
 def test_a_deadline_counts_the_time_that_a_job_ran_and_not_that_it_was_suspended(sampled):
     seconds = 40
     sampled.apply(a_job("late", training=LONG, checkpoints=OFTEN, activeDeadlineSeconds=seconds))
@@ -185,6 +187,7 @@ def test_a_job_goes_when_its_time_to_live_is_over_or_leaves_its_status_behind(sa
     assert [one["reason"] for one in sampled.status("some")["attempts"]] == ["DataInvalid"]
 
 
+@pytest.mark.long
 def test_a_job_goes_on_from_another_ones_adapter_also_in_a_chain(sampled):
     first = a_job("first", training=SHORT | {"learningRate": 0.001})
     later = {"name": first["spec"]["model"]["name"]}

@@ -83,6 +83,7 @@ def test_a_claim_of_one_node_is_refused_to_a_job_on_two(shared_sampled):
     assert shared_sampled.pods("apart") == []
 
 
+@pytest.mark.long
 def test_a_stuck_pod_ends_at_the_jobs_own_deadline(shared_sampled):
     seconds = 15
     shared_sampled.apply(a_job("due", training=SHORT, activeDeadlineSeconds=seconds, **NO_IMAGE))
@@ -92,6 +93,7 @@ def test_a_stuck_pod_ends_at_the_jobs_own_deadline(shared_sampled):
     assert shared_sampled.alive("due") == []
 
 
+@pytest.mark.long
 def test_pods_that_do_not_all_start_by_the_administrators_deadline_are_let_go_with_the_reason(user, shared_sampled):
     """One pod whose image is not to be had, and one of two pods that has a place and waits for the other."""
     shared_samples(user)

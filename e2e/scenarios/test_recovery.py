@@ -86,9 +86,16 @@ BREAKS = {
     "its Job is deleted": ("delete", "job", "-l", OF_IT, "--wait=false"),
     "its Job is deleted and its pod left behind": ("delete", "job", "-l", OF_IT, "--cascade=orphan"),
 }
+ALWAYS_SHOWN = "its pod is killed"
 
 
-@pytest.mark.parametrize("command", BREAKS.values(), ids=BREAKS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, id=how, marks=[] if how == ALWAYS_SHOWN else pytest.mark.long)
+        for how, command in BREAKS.items()
+    ],
+)
 def test_a_job_trains_again_at_its_checkpoint_when(worn, command):
     ended, _ = broken_off(worn, lambda: worn.kubectl(*command))
     assert ended["reason"] == "Interrupted"
@@ -108,6 +115,7 @@ def test_a_job_trains_again_at_its_checkpoint_when_its_node_is_drained(worn):
     assert ended["reason"] == "Evicted"
 
 
+@pytest.mark.long
 def test_a_deleted_config_map_stops_nothing_that_trains_and_is_missed_at_the_next_attempt(worn):
     last = attempts(worn)[-1]
     step = worn.saved(NAME, beyond=last.get("resumedFromStep") or 0)
@@ -125,6 +133,7 @@ def test_a_deleted_config_map_stops_nothing_that_trains_and_is_missed_at_the_nex
     assert following["resumedFromStep"] > step
 
 
+@pytest.mark.long
 def test_a_deleted_claim_stops_nothing_that_trains_and_the_next_attempt_begins_anew_on_another(worn):
     """Kubernetes keeps a claim for as long as a pod uses it; with it go the checkpoints."""
     (claim,) = worn.items("pvc", "-l", OF_IT)

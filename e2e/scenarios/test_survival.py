@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 
+import pytest
 from cluster_user import OPERATOR_NAMESPACE, SHORT_JOB_SECONDS, TRAINING_SECONDS, a_job, eventually, kubectl
 
 CURRENT_WITHIN = 10
@@ -93,6 +94,7 @@ def test_an_operator_killed_in_mid_training_comes_back_and_the_job_goes_on(sampl
     assert "deletionTimestamp" not in claim["metadata"], "it is to be kept"
 
 
+@pytest.mark.long
 def test_jobs_of_one_name_in_two_namespaces_do_not_mix(sampled, shared_sampled):
     short = {"maxSteps": 5, "batchSize": 8, "sequenceLength": 32}
     sampled.apply(a_job("same", training=short))

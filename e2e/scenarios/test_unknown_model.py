@@ -61,6 +61,7 @@ def test_a_folder_without_a_config_is_refused_with_what_lies_there(sampled):
     eventually(lambda: not sampled.pods("astray"), within=READING_SECONDS, waiting_for="the inspection to go")
 
 
+@pytest.mark.long
 def test_a_job_that_is_suspended_is_not_read_before_it_goes_on(sampled):
     sampled.apply(a_job("later", model=MODEL, suspend=True))
     sampled.wait_for("finetunejob/later", "condition=Suspended", within=READING_SECONDS)
