@@ -88,15 +88,12 @@ class Simulation:
                 self.operator_works()
                 self.controllers_work()
 
-    def wants_devices_back(self, name: str, trouble: str | None = None) -> None:
-        """Suspend, and have the devices soon after, also where the first request that stops the attempt fails."""
+    def wants_devices_back(self, name: str) -> None:
+        """Suspend, and have the devices soon after."""
         job = self._job(name)
         if job is None or objects.deleting(job) or self.operator is None:
             return
         self.changes(name, suspend=True)
-        if trouble is not None:
-            self.steps_to("delete")
-            self.trouble(trouble, 0)
         self.time_passes(5)
         held = [pod for pod in self.api.all(POD) if objects.uid(pod) in self.nodes.trainers]
         mine = [pod for pod in held if pod["metadata"]["labels"].get(keys.LABEL_JOB_UID) == objects.uid(job)]
