@@ -46,7 +46,7 @@ test-monitoring: venv ## every alert and every dashboard query on a recording, i
 	@$(CLUSTER) prometheus
 	@$(PYTEST) -q tests/monitoring
 
-test-api: venv ## tests on a real API server: rules, writes for each job, takeover (2 minutes; first time 6 more to build it)
+test-api: venv ## tests on a real API server: rules, writes for each job, takeover (3 minutes; first time 6 to 10 more to build it)
 	@$(CLUSTER) control-plane-bin > /dev/null
 	@$(PYTEST) -q -n 3 --dist loadfile tests/integration
 
@@ -58,11 +58,11 @@ test-trainer: venv-trainer ## tests of the trainer that train, one of every scen
 test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart
 
-test-e2e: install venv ## user stories on the cluster, but the long ones (12 minutes)
+test-e2e: install venv ## user stories on the cluster, but the long ones
 	@$(CLUSTER) prometheus
 	@$(IN_CLUSTER) $(PYTEST) -q -rA --durations 20 -m "not long" e2e/scenarios
 
-test-long: install venv ## the long stories, also with the real Kueue and JobSet (half an hour; first time 10 minutes more to build those)
+test-long: install venv ## the long stories, also with the real Kueue and JobSet (together with test-e2e 33 minutes on two slow cores; first time 11 more to build those)
 	@$(IN_CLUSTER) $(PYTEST) -q -rA --durations 20 -m long e2e/scenarios
 
 scenarios: venv-trainer ## train every cell of the table of scenarios, and write docs/scenarios.md (half an hour; ONLY=chatbot/lora runs one)

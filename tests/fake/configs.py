@@ -1,6 +1,8 @@
 """What the config.json of models says that the catalog does not have, at least one for each further `model_type`.
 
-A model whose own numbers are not at hand has those of another of its kind, and a name that begins with `like-`.
+Written from memory, since no model hub was at hand; tests/unit/planning/catalog/test_families.py compares the
+parameters of some with published ones. A model whose own numbers are not at hand has those of another of its kind,
+and a name that begins with `like-`.
 
 Not here: models of the catalog, what is adapted (`architectures.py`). Needs no torch.
 """
