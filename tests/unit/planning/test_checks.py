@@ -50,6 +50,11 @@ CONTRADICTIONS = {
         Reason.INVALID_SPEC,
         "set fp32",
     ),
+    "an adapter on the output head": (
+        {"technique": {"method": "lora", "lora": {"targetModules": ["lm_head"]}}},
+        Reason.INVALID_SPEC,
+        "past its adapter; train it whole: modulesToSave: [lm_head]",
+    ),
     "training on an fpga": ({"hardware": {"accelerator": "fpga"}}, Reason.UNSUPPORTED, "train on cpu or a GPU"),
     "more devices than are offered": (
         {"hardware": {"accelerator": "cpu", "devicesPerNode": 2}},
