@@ -95,9 +95,9 @@ class History(RuleBasedStateMachine):
     def a_user_toggles_fast(self, name):
         self.story.toggles(name)
 
-    @rule(name=some.sampled_from(NAMES))
-    def a_user_wants_the_devices_back(self, name):
-        self.story.wants_devices_back(name)
+    @rule(name=some.sampled_from(NAMES), trouble=some.sampled_from([None, *sorted(TROUBLE)]))
+    def a_user_wants_the_devices_back(self, name, trouble):
+        self.story.wants_devices_back(name, trouble)
 
     @rule(kind=some.sampled_from(["Job", "Job", "Pod"]), pick=PICKS, policy=POLICIES, ticks=some.integers(0, 4))
     def somebody_deletes_what_the_operator_does_not_see(self, kind, pick, policy, ticks):

@@ -8,6 +8,7 @@ from cluster import objects
 from cluster.kinds import FINE_TUNE_JOB, JOB
 from cluster.nodes import NO_CONFIG
 from finetune_operator.api import keys
+from finetune_operator.cluster import observe
 from finetune_operator.reconcile import inspection
 from finetune_operator.reconcile.actions import Delete
 from histories import History, check
@@ -98,7 +99,16 @@ def deletes_it_whichever_it_is(monkeypatch):
     monkeypatch.setattr(inspection, "tidied", careless)
 
 
-BUGS = [begins_without_looking, leaves_it_behind, deletes_it_whichever_it_is]
+def makes_it_again_for_a_job_that_is_gone(monkeypatch):
+    monkeypatch.setattr(observe, "_lost", lambda *_: False)
+
+
+BUGS = [
+    begins_without_looking,
+    leaves_it_behind,
+    deletes_it_whichever_it_is,
+    makes_it_again_for_a_job_that_is_gone,
+]
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__.replace("_", " "))

@@ -21,7 +21,7 @@ from finetune_operator.reconcile.snapshot import Snapshot
 from finetune_operator.runtime import loop
 from finetune_operator.runtime.queue import WorkQueue
 from histories import find_failure
-from modelled_operator import UNEXPECTED, ModelClient
+from modelled_operator import UNEXPECTED, ModelClient, Operator
 
 BUDGET = 2000
 """Histories in which each bug has to be found: as many as the other test runs."""
@@ -187,7 +187,11 @@ def a_ghost_that_is_believed(patch):
 
 def a_stop_that_is_asked_once(patch):
     """A Job is asked to go once; that this may have failed is not thought of."""
-    real, asked = stopping.deletions, set()
+    real, start, asked = stopping.deletions, Operator.__init__, set()
+
+    def starting(self, *arguments):
+        asked.clear()
+        start(self, *arguments)
 
     def deletions(seen, attempt):
         mark = (seen.meta.key.uid, attempt)
@@ -196,6 +200,7 @@ def a_stop_that_is_asked_once(patch):
         return () if again else real(seen, attempt)
 
     patch.setattr(stopping, "deletions", deletions)
+    patch.setattr(Operator, "__init__", starting)
 
 
 def a_delete_that_hits_whatever_has_the_name(patch):

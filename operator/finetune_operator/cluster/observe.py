@@ -13,10 +13,11 @@ from finetune_trainer.contract import Progress
 
 from finetune_operator.api import keys
 from finetune_operator.api.identity import JobKey
+from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 from finetune_operator.cluster import ancestry, reading
-from finetune_operator.cluster.client import PODS, RESOURCES, Client
+from finetune_operator.cluster.client import JOBS, PODS, RESOURCES, Client
 from finetune_operator.cluster.errors import NotFound
 from finetune_operator.cluster.queues import told_of
 from finetune_operator.cluster.store import Body, Look, Store, attempt_of, owner_key
@@ -53,10 +54,15 @@ async def observe(client: Client, store: Store, key: JobKey, *, profiles: Profil
     body = store.job(key)
     if body is None:
         return None
-    spec, previous = reading.spec(body, profiles), reading.status(body)
-    meta = reading.meta(key, body)
+    previous = reading.status(body)
+    if lost := _lost(store, key, previous):
+        body = await look_at(client, store, key)
+        if body is None:
+            return None
+        previous = reading.status(body)
+    spec, meta = reading.spec(body, profiles), reading.meta(key, body)
     settled = finished(previous) or meta.deleting
-    listed = not settled and _in_doubt(store, key, previous, now)
+    listed = not settled and (lost or _silent(store, key, now))
     if listed:
         store.resync(key, store.known(key), await look(client, key), now)
     made, pods = tuple(reading.workload(one) for one in store.workloads(key)), _pods(store, key)
@@ -96,12 +102,34 @@ async def look(client: Client, key: JobKey) -> Look:
     return Look(*(tuple(reading.as_job(body) for body in found if owner_key(body) == key) for found in (jobs, pods)))
 
 
-def _in_doubt(store: Store, key: JobKey, previous: FineTuneJobStatus, now: float) -> bool:
-    """Whether what the watches told does not do: they know no Job of an attempt that has not ended, or say nothing."""
+async def look_at(client: Client, store: Store, key: JobKey) -> Body | None:
+    """Read the job itself, where a watch is late, and take it in; one that is gone is forgotten."""
+    with contextlib.suppress(NotFound):
+        found = await client.get(JOBS, key.namespace, key.name)
+        if found["metadata"]["uid"] == key.uid:
+            store.keep_job(found)
+            return store.job(key)
+    store.forget_job(key)
+    return None
+
+
+def _lost(store: Store, key: JobKey, previous: FineTuneJobStatus) -> bool:
+    """Whether status tells of a Job that the watches do not know: of an attempt that has not ended, or an inspection.
+
+    Somebody took it away, or it went with the FineTuneJob, while a watch that is lost tells of neither.
+    """
     newest, last = store.workload(key), previous.attempts[-1] if previous.attempts else None
-    if last is not None and last.end_time is None and (newest is None or attempt_of(newest) < last.number):
-        return True
-    looked = store.looked(key, now)
+    if finished(previous):
+        return False
+    if last is not None and last.end_time is None:
+        return newest is None or attempt_of(newest) < last.number
+    reading_model = any(one.reason == Reason.INSPECTING for one in previous.conditions)
+    return newest is None and reading_model
+
+
+def _silent(store: Store, key: JobKey, now: float) -> bool:
+    """Whether the watches have said nothing for long of a Job that has not ended."""
+    newest, looked = store.workload(key), store.looked(key, now)
     if newest is None:
         return False
     body, said = store.pod(key), store.progress(key)

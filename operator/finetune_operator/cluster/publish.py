@@ -12,6 +12,7 @@ from finetune_operator.api.identity import JobKey
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 from finetune_operator.cluster.client import EVENTS, JOBS, Body, Client
 from finetune_operator.cluster.errors import Conflict, NotFound, Rejected
+from finetune_operator.cluster.observe import look_at
 from finetune_operator.cluster.store import Store
 from finetune_operator.reconcile.actions import Event
 
@@ -60,7 +61,7 @@ async def publish(client: Client, store: Store, key: JobKey, news: News) -> None
     try:
         store.keep_job(await client.apply_status(JOBS, body))
     except (NotFound, Conflict):
-        await _look_at(client, store, key)
+        await look_at(client, store, key)
         raise
 
 
@@ -69,19 +70,6 @@ async def tell(client: Client, key: JobKey, news: News) -> None:
     job = About(keys.API_VERSION, keys.KIND, key.name, key.uid)
     for about, event in (*((job, event) for event in news.events), *news.of_pods):
         await _post(client, key.namespace, _event(key.namespace, about, event, news.now))
-
-
-async def _look_at(client: Client, store: Store, key: JobKey) -> None:
-    """Take in how the job stands, where a watch is late; one that is gone is forgotten, and nothing done for it."""
-    try:
-        found = await client.get(JOBS, key.namespace, key.name)
-    except NotFound:
-        store.forget_job(key)
-        return
-    if found["metadata"]["uid"] == key.uid:
-        store.keep_job(found)
-    else:
-        store.forget_job(key)
 
 
 async def _post(client: Client, namespace: str, body: Body) -> None:

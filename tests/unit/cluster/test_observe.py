@@ -6,7 +6,7 @@ import pytest
 from builders import a_job
 from finetune_operator.api import keys, timestamps
 from finetune_operator.api.identity import JobKey
-from finetune_operator.cluster.client import RESOURCES
+from finetune_operator.cluster.client import JOBS, RESOURCES
 from finetune_operator.cluster.errors import NotFound
 from finetune_operator.cluster.observe import look as read_all
 from finetune_operator.cluster.observe import observe
@@ -30,11 +30,14 @@ class Cluster:
 
     jobsets = False
 
-    def __init__(self, *names, keys=None, error=None, **lists):
+    def __init__(self, *names, keys=None, error=None, job=None, **lists):
         self.names, self.keys, self.error, self.lists, self.asked = names, keys, error, lists, []
+        self.job = job
 
     async def get(self, resource, namespace, name):
         self.asked.append((resource.plural, name))
+        if resource is JOBS and self.job is not None:
+            return self.job
         if resource is RESOURCES["ConfigMap"] and self.keys is not None:
             return {"binaryData": dict.fromkeys(self.keys, "")}
         if name not in self.names:
@@ -175,15 +178,35 @@ def test_a_job_that_has_ended_costs_no_request():
 
 
 def test_an_attempt_that_the_watches_do_not_know_is_looked_for_live():
-    cluster = Cluster("samples", jobs=[workload()], pods=[pod()])
-    seen = look(job(status=attempts({})), cluster=cluster)
+    begun = job(status=attempts({}))
+    cluster = Cluster("samples", job=begun, jobs=[workload()], pods=[pod()])
+    seen = look(begun, cluster=cluster)
     assert (seen.listed, seen.workload.name, seen.pod.name) == (True, "reviews-3", "reviews-3-x")
-    assert cluster.asked[:2] == [("jobs", "finetune.dev/job-uid=uid-1"), ("pods", "finetune.dev/job-uid=uid-1")]
+    mine = "finetune.dev/job-uid=uid-1"
+    assert cluster.asked[:3] == [("finetunejobs", "reviews"), ("jobs", mine), ("pods", mine)]
+
+
+INSPECTED = {"conditions": [ENDED["conditions"][0] | {"type": "Running", "status": "False", "reason": "Inspecting"}]}
+
+
+@pytest.mark.parametrize("status", [attempts({}), INSPECTED], ids=["attempt", "inspection"])
+def test_a_job_whose_child_is_not_known_is_looked_for_as_well(status):
+    store, cluster = Store(), Cluster(job=job() | {"metadata": job()["metadata"] | {"uid": "another"}})
+    assert look(job(status=status), cluster=cluster, store=store) is None
+    assert (cluster.asked, store.job(KEY)) == ([("finetunejobs", "reviews")], None)
+
+
+def test_what_was_said_of_a_job_meanwhile_counts():
+    newer = job(status=ENDED)
+    newer["metadata"] |= {"resourceVersion": "7", "generation": 3}
+    seen = look(job(status=attempts({})), cluster=Cluster(job=newer))
+    assert (seen.meta.generation, seen.listed) == (3, False)
 
 
 def test_what_others_labelled_is_not_taken_for_a_child():
     forged = pod() | {"metadata": pod()["metadata"] | {"labels": LABELS | {"finetune.dev/attempt": "x"}}}
-    assert look(job(status=attempts({})), cluster=Cluster("samples", pods=[forged])).pods == ()
+    begun = job(status=attempts({}))
+    assert look(begun, cluster=Cluster("samples", job=begun, pods=[forged])).pods == ()
 
 
 def test_an_attempt_that_has_ended_is_not_looked_for():
