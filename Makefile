@@ -38,7 +38,7 @@ test: test-unit test-model test-monitoring test-api test-trainer test-chart test
 test-unit: venv ## tests without cluster, Docker, Go or torch: about a minute
 	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/trainer/sources --ignore tests/chart --ignore tests/integration --ignore tests/model --ignore tests/monitoring $(COVERED)
 
-test-model: venv ## the operator in 2,000 random histories of a modelled cluster, and bugs that they have to find (about 4 minutes)
+test-model: venv ## the operator in 2,000 random histories of a modelled cluster, and bugs that they have to find (about 3 minutes)
 	@$(PYTEST) -q tests/model/test_histories.py
 	@$(PYTEST) -q -n 2 --dist worksteal tests/model --ignore tests/model/test_histories.py
 

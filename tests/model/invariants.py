@@ -69,6 +69,7 @@ class Watch:
         self.lives: dict[str, Life] = {}
         self.live_pods: dict[str, dict[str, str]] = collections.defaultdict(dict)
         self._read: dict[object, int] = {}
+        self._looked_at = (-1, 0, 0)
         self._starts = self._writes = 0
         self.places: dict[tuple[str, str], str] = {}
         self.let_go: set[str] = set()
@@ -76,6 +77,10 @@ class Watch:
 
     def look(self) -> None:
         """Read what is new, in the order in which it happened."""
+        now = (self.api.revision, len(self.nodes.starts), len(self.api.writes))
+        if now == self._looked_at:
+            return
+        self._looked_at = now
         new: list[tuple[int, object, Change]] = []
         for kind in (FINE_TUNE_JOB, JOB, POD, CLAIM, EVENT):
             history = self.api.history.get(kind, [])

@@ -27,6 +27,8 @@ TEAM = "team"
 NAMES = ("anna", "bert")
 TICK = 1.0
 
+PROFILES = Profiles()
+
 TROUBLE: dict[str, typing.Callable[[], ApiError]] = {
     "is refused for now": lambda: Overloaded(503, "try again"),
     "gets no answer": lambda: Unreachable(0, "timed out"),
@@ -47,6 +49,8 @@ class Simulation:
         self.queue_is_open = False
         """Whether Kueue lets every Job begin as soon as it waits."""
         self.generation = 0
+        self._collected = -1
+        """The revision at which the collectors looked last."""
         self.operator: Operator | None = None
         self.former: Operator | None = None
         self.handed_over = 0.0
@@ -88,12 +92,15 @@ class Simulation:
                 self.operator_works()
                 self.controllers_work()
 
-    def wants_devices_back(self, name: str) -> None:
-        """Suspend, and have the devices soon after."""
+    def wants_devices_back(self, name: str, trouble: str | None = None) -> None:
+        """Suspend, and have the devices soon after, also where the first request that stops the attempt fails."""
         job = self._job(name)
         if job is None or objects.deleting(job) or self.operator is None:
             return
         self.changes(name, suspend=True)
+        if trouble is not None:
+            self.steps_to("delete")
+            self.trouble(trouble, 0)
         self.time_passes(5)
         held = [pod for pod in self.api.all(POD) if objects.uid(pod) in self.nodes.trainers]
         mine = [pod for pod in held if pod["metadata"]["labels"].get(keys.LABEL_JOB_UID) == objects.uid(job)]
@@ -223,8 +230,11 @@ class Simulation:
             self.moves_in_queue()
         job_controller.work(self.api)
         self.watch.look()
-        collectors.work(self.api)
-        self.watch.look()
+        if self.api.revision != self._collected:  # what stands as it stood has nothing to clear up
+            before = self.api.revision
+            collectors.work(self.api)
+            self.watch.look()
+            self._collected = before
 
     def nodes_work(self) -> None:
         self.nodes.work()
@@ -236,7 +246,7 @@ class Simulation:
     def starts_operator(self, behind: int = 0) -> None:
         if self.operator is None:
             self.generation += 1
-            self.operator = Operator(self.nodes, f"operator-{self.generation}", Profiles())
+            self.operator = Operator(self.nodes, f"operator-{self.generation}", PROFILES)
             for door in self.operator.streams:
                 self.operator.list(door, behind)
             self.tell(f"an operator starts{f', its lists {behind} changes old' if behind else ''}")

@@ -10,11 +10,12 @@ from finetune_operator.api import timestamps
 from finetune_operator.api.v1alpha1.reasons import ConditionType, Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
-from finetune_operator.planning.plan import Plan, descend
+from finetune_operator.planning.plan import Plan
 from finetune_operator.reconcile import deadline, expiry, inspection
 from finetune_operator.reconcile.actions import Decision, State, Verdict
 from finetune_operator.reconcile.attempts import beginning, oom, retry, stopping, underway
 from finetune_operator.reconcile.attempts.history import Attempts, history, last_report, reason_of
+from finetune_operator.reconcile.plans import descend
 from finetune_operator.reconcile.snapshot import InvalidSpec, Snapshot
 
 

@@ -11,7 +11,7 @@ from finetune_operator.manifests import names
 from finetune_operator.manifests.attempt import Attempt
 from finetune_operator.manifests.build import children
 from finetune_operator.manifests.supported import unsupported
-from finetune_operator.planning.plan import AS_PLANNED, Descent, Plan, descend
+from finetune_operator.planning.plan import AS_PLANNED, Descent, Plan
 from finetune_operator.planning.refusal import Refusal
 from finetune_operator.reconcile import deadline, startup
 from finetune_operator.reconcile.actions import Create, Decision, Delete, ProveIdle, State, Verdict
@@ -19,6 +19,7 @@ from finetune_operator.reconcile.attempts.history import Attempts, last_report
 from finetune_operator.reconcile.attempts.retry import Again
 from finetune_operator.reconcile.lineage import Inheritance, inherit
 from finetune_operator.reconcile.patience import look_again
+from finetune_operator.reconcile.plans import descend
 from finetune_operator.reconcile.snapshot import Snapshot
 
 LOOK_AGAIN_FOR_REST = 2.0

@@ -14,9 +14,10 @@ from finetune_operator.api.v1alpha1.reasons import Reason
 from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import AttemptStatus
 from finetune_operator.planning.memory.estimate import readable
-from finetune_operator.planning.plan import AS_PLANNED, Descent, Plan, descend
+from finetune_operator.planning.plan import AS_PLANNED, Descent, Plan
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.planning.search.ladder import reshards
+from finetune_operator.reconcile.plans import descend
 
 
 @dataclass(frozen=True, slots=True)
