@@ -40,6 +40,11 @@ METHODS = {
     "lora": Method.LORA,
     "lora+emb": {METHOD: Method.LORA, (*LORA, "modulesToSave"): ["embed_tokens", "lm_head"]},
     "lora-r32-dora": {METHOD: Method.DORA, (*LORA, "rank"): 32},
+    "lora-r10-mlp": {
+        METHOD: Method.LORA,
+        (*LORA, "rank"): 10,
+        (*LORA, "targetModules"): ["gate_proj", "up_proj", "down_proj"],
+    },
     "lora-r64-qv": {METHOD: Method.LORA, (*LORA, "rank"): 64, (*LORA, "targetModules"): ["q", "v"]},
     "lora-r64-rslora": {METHOD: Method.LORA, (*LORA, "rank"): 64, (*LORA, "variant"): "rslora"},
     "lora-r32-lorafa": {METHOD: Method.LORA, (*LORA, "rank"): 32},
