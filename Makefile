@@ -68,7 +68,7 @@ test-long: install venv ## the long stories, also with the real Kueue and JobSet
 scenarios: venv-trainer ## train every cell of the table of scenarios, and write docs/scenarios.md (half an hour; ONLY=chatbot/lora runs one)
 	@PYTHONPATH=operator:trainer .venv-trainer/bin/python bench/scenarios $(ONLY)
 
-bench-operator: venv ## how fast the operator is, on an API server alone (about 8 minutes, on a machine with nothing else to do)
+bench-operator: venv ## how fast the operator is, on an API server alone (about 10 minutes, on a machine with nothing else to do)
 	@.venv/bin/python e2e/performance
 
 check: venv ## linters, types, import rules, generated files

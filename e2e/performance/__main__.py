@@ -45,15 +45,17 @@ def main() -> int:
     if unknown := set(options.scenario) - set(scenarios.ALL):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
     folder = options.programs or programs()
-    measured = {}
-    for name in options.scenario or scenarios.ALL:
+    measured: dict[str, dict[str, float]] = {}
+    slower = 1.0
+    for name in sorted(options.scenario, key=list(scenarios.ALL).index) or scenarios.ALL:
         print(f"{name}: {scenarios.ALL[name].__doc__.splitlines()[0]}", flush=True)
         with tempfile.TemporaryDirectory(prefix="performance-") as scratch:
             measured[name] = scenarios.run(name, folder, pathlib.Path(scratch), options.profile)
-        print(report.table(name, measured[name]), flush=True)
+        slower = max(1.0, measured[name].get(scenarios.SLOWER, slower))
+        print(report.table(name, measured[name], slower), flush=True)
     if options.json:
         options.json.write_text(json.dumps(measured, indent=2) + "\n", "utf-8")
-    return report.judged(measured)
+    return report.judged(measured, slower)
 
 
 if __name__ == "__main__":

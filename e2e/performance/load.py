@@ -26,7 +26,7 @@ SPEC = {
     "training": {"sequenceLength": 512},
     "checkpoints": {"storage": {"claim": {"name": "data"}}},
 }
-"""A job on a claim that is there: nothing but its Job has to be made. It is planned in full, as any other."""
+"""A job on a claim that is there: nothing but its Job has to be made. Each has a seed of its own: each is planned."""
 
 
 def claim() -> dict[str, typing.Any]:
@@ -47,8 +47,11 @@ async def _apply(config: dict[str, typing.Any], names: list[str]) -> None:
     url = f"{cluster['server']}/apis/{keys.API_VERSION}/namespaces/{NAMESPACE}/{keys.PLURAL}"
     trusted = ssl.create_default_context(cafile=cluster["certificate-authority"])
     headers = {"Authorization": f"Bearer {user['token']}", "Content-Type": "application/json"}
-    head = {"apiVersion": keys.API_VERSION, "kind": keys.KIND, "spec": SPEC}
-    bodies = [json.dumps({**head, "metadata": {"name": name}}) for name in names]
+    head = {"apiVersion": keys.API_VERSION, "kind": keys.KIND}
+    bodies = [
+        json.dumps({**head, "metadata": {"name": name}, "spec": {**SPEC, "training": {**SPEC["training"], "seed": n}}})
+        for n, name in enumerate(names)
+    ]
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=trusted)
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from control_plane import ControlPlane, poll_until
 from finetune_operator.api import keys
 from finetune_operator.api.schema import crd
 from load import NAMESPACE, apply, claim
-from operator_process import OperatorProcess
+from operator_process import ROOT, OperatorProcess
 
 Figures = dict[str, float]
 
@@ -22,6 +25,18 @@ BURSTS = 3
 
 JOB = f'"requestURI":"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"'
 """How the creation of a Job stands in the audit log."""
+
+APPLIED = "x-1?fieldManager="
+"""How it stands there where the barest of prototypes applies it."""
+
+TOLD = "x/status?"
+"""How the write of a status stands there: all jobs have names that end with an x."""
+
+SLOWER = "times_slower"
+"""The figure that says how many times slower this machine is."""
+
+BARE_P50_SECONDS = 0.75
+"""What a prototype of that shape took for the same on the machine that the limits are of."""
 
 WARMED_BY = 10
 """Jobs before the clock starts: the API server delays the first of a new kind by 2 s, connections have to be opened."""
@@ -81,38 +96,55 @@ def run(name: str, programs: pathlib.Path, folder: pathlib.Path, profile: pathli
         return ALL[name](Stage(server, folder, profile))
 
 
+def bare(stage: Stage) -> Figures:
+    """300 jobs at once, for the barest of prototypes: how fast this machine is."""
+    command = [sys.executable, str(pathlib.Path(__file__).with_name("bare.py"))]
+    environment = {**os.environ, "KUBECONFIG": str(stage.server.kubeconfig(stage.folder / "bare.json", "operator"))}
+    path = os.pathsep.join(str(ROOT / part) for part in ("operator", "trainer"))
+    with (stage.folder / "bare.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment | {"PYTHONPATH": path}, stdout=log, stderr=log)
+    try:
+        figures = _burst(stage, 300, begun=APPLIED)
+    finally:
+        process.kill()
+        process.wait()
+    return {**figures, SLOWER: figures["apply_to_job_p50_seconds"] / BARE_P50_SECONDS}
+
+
 def burst_20(stage: Stage) -> Figures:
     """20 jobs applied at once."""
-    return _burst(stage, 20)
+    with stage.operator() as operator:
+        return _burst(stage, 20, operator)
 
 
 def burst_300(stage: Stage) -> Figures:
     """300 jobs applied at once."""
-    return _burst(stage, 300)
-
-
-def _burst(stage: Stage, count: int) -> Figures:
-    """Return the figures of the burst with the median time, of several in a row."""
     with stage.operator() as operator:
-        apply(stage.server, _names("warm", WARMED_BY))
-        stage.settled(within=60)
-        played = [_one_burst(stage, operator, _names(f"burst{number}", count)) for number in range(BURSTS)]
+        return _burst(stage, 300, operator)
+
+
+def _burst(stage: Stage, count: int, operator: OperatorProcess | None = None, begun: str = JOB) -> Figures:
+    """Return the figures of the burst with the median time, of several in a row."""
+    apply(stage.server, _names("warm", WARMED_BY))
+    poll_until(lambda: stage.asked(TOLD, 0) >= WARMED_BY, within=60, waiting_for="the first statuses")
+    stage.settled(within=60)
+    played = [_one_burst(stage, operator, begun, _names(f"burst{number}", count)) for number in range(BURSTS)]
     played.sort(key=lambda figures: figures["apply_to_job_p50_seconds"])
     return played[len(played) // 2]
 
 
-def _one_burst(stage: Stage, operator: OperatorProcess, names: list[str]) -> Figures:
+def _one_burst(stage: Stage, operator: OperatorProcess | None, begun: str, names: list[str]) -> Figures:
     machine.quiet()
-    since, cpu, before = stage.log_size(), operator.cpu_seconds(), machine.read()
+    since, cpu, before = stage.log_size(), operator.cpu_seconds() if operator else 0.0, machine.read()
     apply(stage.server, names)
-    poll_until(lambda: stage.asked(JOB, since) >= len(names), within=120, waiting_for="a Job for each")
+    poll_until(lambda: stage.asked(begun, since) >= len(names), within=120, waiting_for="a Job for each")
     after = machine.read()
     stage.settled(within=120)
     figures = _of_burst(writes(stage.server.audit_log, since), names)
-    cpu = (operator.cpu_seconds() - cpu) / len(names)
+    used = {"operator_cpu_seconds_per_job": (operator.cpu_seconds() - cpu) / len(names)} if operator else {}
     return {
         **figures,
-        "operator_cpu_seconds_per_job": cpu,
+        **used,
         "all_cpu_seconds_until_job": (after.own - before.own) / len(names),
         "cores_used_by_others": after.others_since(before),
     }
@@ -170,7 +202,7 @@ def idle(stage: Stage) -> Figures:
     }
 
 
-ALL: dict[str, Callable[[Stage], Figures]] = {"burst-20": burst_20, "burst-300": burst_300, "idle": idle}
+ALL: dict[str, Callable[[Stage], Figures]] = {"bare": bare, "burst-20": burst_20, "burst-300": burst_300, "idle": idle}
 
 
 def percentile(ordered: list[float], percent: float) -> float:
