@@ -22,6 +22,8 @@ METHODS = {
     Technique.DORA: {Method.DORA, Method.QDORA},
 }
 
+MOST_SECONDS = 180
+
 each = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 
 
@@ -74,6 +76,11 @@ def test_every_job_was_run_as_it_stands_there():
 def test_held_out_rows_are_answered_better_after_than_before_and_again_when_loaded_anew(name):
     assert RESULTS[name].is_better
     assert RESULTS[name].is_kept
+
+
+@pytest.mark.parametrize("name", sorted(RESULTS))
+def test_a_job_took_less_than_three_minutes(name):
+    assert RESULTS[name].train_seconds < MOST_SECONDS
 
 
 def worth(scenario, figure):
