@@ -65,7 +65,7 @@ test-e2e: install venv ## user stories on the cluster, but the long ones
 test-long: install venv ## the long stories, also with the real Kueue and JobSet (together with test-e2e 33 minutes on two slow cores; first time 11 more to build those)
 	@$(IN_CLUSTER) $(PYTEST) -q -rA --durations 20 -m long e2e/scenarios
 
-scenarios: venv-trainer ## train every cell of the table of scenarios, and write docs/scenarios.md (half an hour; ONLY=chatbot/lora runs one)
+scenarios: venv-trainer ## train every cell of the table of scenarios, and write docs/scenarios.md (an hour; ONLY=chatbot/lora runs one)
 	@PYTHONPATH=operator:trainer .venv-trainer/bin/python bench/scenarios $(ONLY)
 
 bench-operator: venv ## how fast the operator is, on an API server alone (about 10 minutes, on a machine with nothing else to do)

@@ -4,7 +4,7 @@
     python bench/scenarios [--samples DIR] [--missing] [word in a cell's name ...]
 
 Each cell that is run replaces its own result; exit status 1 says that some failed. Without words all are run, which
-takes about half an hour on 2 idle cores.
+takes half an hour to an hour on 2 idle cores.
 """
 
 from __future__ import annotations
