@@ -19,15 +19,16 @@ from finetune_operator.planning.memory.workload import PARAMETERS_STAGE, Loss, W
 
 FLOAT = 4
 
-CLASSIFICATION_STACK = 800 * MIB
+CLASSIFICATION_STACK = 809 * MIB
 """Resident size with torch, transformers, PEFT and pyarrow imported (740 MiB, of it 325 mapped files; 30 MiB more than
 before tokenized rows were kept in Arrow files), and blocks that the allocator keeps from one step to the next (in sixty
-steps on rows of any length 40 to 80 MiB more than in twenty on rows of one)."""
+steps on rows of any length 40 to 80 MiB more than in twenty on rows of one, and 20 to 30 MiB more where both cores are
+free than where others use them)."""
 
 GENERATION_STACK = 810 * MIB
 """The same with TRL and datasets (measured 793 to 806 MiB)."""
 
-QUANTIZATION_STACK = 100 * MIB
+QUANTIZATION_STACK = 112 * MIB
 """What bitsandbytes adds to any model: its import (43 to 45 MiB), and what the allocator cannot use between blocks into
 which weights are dequantized (48 to 110 MiB in all for a model with 7 MiB of them)."""
 
@@ -39,9 +40,9 @@ most: blocks are taken again by the matrices of other layers."""
 GIVEN_BACK = 32 * MIB
 """Blocks of this size and more go straight back to the system: the most that glibc's threshold grows to."""
 
-DEEPSPEED_STACK = 95 * MIB
-"""What DeepSpeed adds to each process: its import, and groups on gloo (measured in sixty steps beside one process: 46
-MiB at ZeRO 0 and 104 at ZeRO 1; DDP added nothing)."""
+DEEPSPEED_STACK, PARTITIONS_STACK = 60 * MIB, 30 * MIB
+"""What DeepSpeed adds to each process: its import and groups on gloo, and from ZeRO 1 on the partitions' bookkeeping
+(measured in sixty steps beside one process: 46 MiB at ZeRO 0 and 104 at ZeRO 1; DDP added nothing)."""
 
 SCORE_COPIES = 5
 """Copies of an encoder's attention scores: scores, softmax, dropout mask, product, and one in passing."""
@@ -76,7 +77,8 @@ def estimate(shape: ModelShape, work: Workload) -> MemoryEstimate:
 def stack(work: Workload) -> int:
     """Return what the libraries of a process take, before there is a model."""
     found = CLASSIFICATION_STACK if work.loss is Loss.NONE else GENERATION_STACK
-    found += DEEPSPEED_STACK if work.sharding.strategy is Strategy.DEEPSPEED else 0
+    if work.sharding.strategy is Strategy.DEEPSPEED:
+        found += DEEPSPEED_STACK + (PARTITIONS_STACK if work.sharding.stage else 0)
     return found + (QUANTIZATION_STACK if work.quantizer else 0)
 
 

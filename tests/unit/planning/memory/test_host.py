@@ -24,6 +24,11 @@ from hypothesis import strategies as some
 
 MINILM = catalog.find("all-minilm-l6-v2")
 TINY = catalog.find("tiny-phi3")
+NOT_FAR = 1.2
+SHORT_RUN = 1.25
+"""Of twenty steps on rows of one length: sixty of the same job on rows of any hold a fifth more (1,451 MiB, not 1,197)
+where an encoder's large matrices are dequantized, and those must fit as well."""
+
 QUANTIZERS = {"nf4": Quantizer.NF4_DOUBLE, "int8": Quantizer.INT8}
 MEASURED = list(csv.DictReader((pathlib.Path(__file__).parents[3] / "data/cpu_memory.csv").read_text().splitlines()))
 
@@ -41,7 +46,8 @@ def test_a_measured_run_stays_within_the_prediction_which_is_not_far_above(row):
         precision=Precision.FP32,
         loss=Loss.NONE if row["task"] == "text-classification" else Loss.FUSED,
     )
-    assert 1.0 <= host.estimate(shape, work).peak / (float(row["peak_mib"]) * MIB) <= 1.2
+    most = SHORT_RUN if quantization and shape is MINILM else NOT_FAR
+    assert 1.0 <= host.estimate(shape, work).peak / (float(row["peak_mib"]) * MIB) <= most
 
 
 def test_runs_of_many_kinds_were_measured():
@@ -153,7 +159,7 @@ def test_a_job_of_the_table_stays_within_its_plan_which_is_not_far_above(cell):
     documents = yaml.safe_load_all((SCENARIOS / f"{cell}.yaml").read_text("utf-8"))
     (spec,) = (one["spec"] for one in documents if one and one["kind"] == keys.KIND)
     planned = plan(FineTuneJobSpec.model_validate(spec), Profiles())
-    assert 1.0 <= planned.memory.peak / (RUNS[cell]["peak_mib"] * MIB) <= 1.2
+    assert 1.0 <= planned.memory.peak / (RUNS[cell]["peak_mib"] * MIB) <= NOT_FAR
 
 
 def test_every_cell_of_the_table_was_run():
