@@ -26,8 +26,8 @@ Which technique serves which scenario, and the runs that show it. Each yes is a 
 MEANING = """
 *before* and *after* are of held-out rows, measured on the untouched and on the trained model; *again* is measured on
 what was delivered, loaded in a fresh process. *trained* counts the parameters that learn. *memory* is the peak of one
-process on a CPU, of which imports alone are 600 to 900 MiB. *seconds* are those of training on 2 cores with nothing else
-to do. *CPU seconds* are those of all processes from start to end, with imports (about 10 a process) and both
+process on a CPU, of which imports alone are 600 to 900 MiB. *seconds* are those of training on 2 cores with nothing
+else to do. *CPU seconds* are those of all processes from start to end, with imports (about 10 a process) and both
 measurements. *full* trains every weight of the same model on the same rows in one process for as many steps, and
 percentages compare with it.
 
