@@ -53,7 +53,7 @@ test-api: venv ## tests on a real API server: rules, writes for each job, takeov
 test-trainer: venv-trainer ## tests of the trainer that train, one of every scenario and technique, and memory counted on fake tensors (about 10 minutes)
 	@.ci/venv s3-server
 	@$(CLUSTER) registry-bin > /dev/null
-	@OMP_NUM_THREADS=1 .venv-trainer/bin/pytest -q -n 2 --dist worksteal tests/trainer tests/fake
+	@OMP_NUM_THREADS=1 .venv-trainer/bin/pytest -q -n 2 --dist worksteal --durations 25 tests/trainer tests/fake
 
 test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart
