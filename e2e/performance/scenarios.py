@@ -106,7 +106,7 @@ def bare(stage: Stage) -> Figures:
     try:
         figures = _burst(stage, 300, begun=APPLIED)
     finally:
-        process.kill()
+        process.kill()  # its workers wait for ever, and kopf would wait for them
         process.wait()
     return {**figures, SLOWER: figures["apply_to_job_p50_seconds"] / BARE_P50_SECONDS}
 

@@ -25,12 +25,15 @@ from hypothesis import strategies as some
 MINILM = catalog.find("all-minilm-l6-v2")
 TINY = catalog.find("tiny-phi3")
 NOT_FAR = 1.2
-SHORT_RUN = 1.25
-"""Of twenty steps on rows of one length: sixty of the same job on rows of any hold a fifth more (1,451 MiB, not 1,197)
-where an encoder's large matrices are dequantized, and those must fit as well."""
+SHORT_RUN = 1.22
+"""Of `SHORTEST`, twenty steps on rows of one length: sixty of the same job on rows of any hold a fifth more (1,451 MiB,
+not 1,197), and those must fit as well. No prediction is within a fifth of both."""
 
+QUANTIZED_ENCODER = ("qlora-nf4", "8", "all-minilm-l6-v2")
 QUANTIZERS = {"nf4": Quantizer.NF4_DOUBLE, "int8": Quantizer.INT8}
 MEASURED = list(csv.DictReader((pathlib.Path(__file__).parents[3] / "data/cpu_memory.csv").read_text().splitlines()))
+
+SHORTEST = next(one for one in MEASURED if (one["method"], one["micro_batch"], one["model"]) == QUANTIZED_ENCODER)
 
 
 @pytest.mark.parametrize("row", MEASURED, ids=lambda row: "/".join(list(row.values())[:5]))
@@ -46,7 +49,7 @@ def test_a_measured_run_stays_within_the_prediction_which_is_not_far_above(row):
         precision=Precision.FP32,
         loss=Loss.NONE if row["task"] == "text-classification" else Loss.FUSED,
     )
-    most = SHORT_RUN if quantization and shape is MINILM else NOT_FAR
+    most = SHORT_RUN if row == SHORTEST else NOT_FAR
     assert 1.0 <= host.estimate(shape, work).peak / (float(row["peak_mib"]) * MIB) <= most
 
 

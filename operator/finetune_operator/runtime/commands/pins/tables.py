@@ -54,7 +54,7 @@ MADE_DORA: Final = {Method.LORA: Method.DORA, Method.QLORA: Method.QDORA}
 BESIDE: Final = frozenset({"prompt", *LIKE_LORA})
 """Words behind a method that change no size."""
 
-TARGETS: Final = {"qv": ["q", "v"], "mlp": ["gate_proj", "up_proj", "down_proj"]}
+TARGETS: Final = {"qv": ("q", "v"), "mlp": ("gate_proj", "up_proj", "down_proj")}
 """Words for what an adapter is put on, in PEFT's benchmark of Llama 3.2."""
 
 EMBEDDINGS: Final = ("embed_tokens", "lm_head")
@@ -102,7 +102,7 @@ def _adapter(base: Method, words: list[str], text: str) -> Several:
         elif word == "emb":
             found[*LORA, "modulesToSave"] = list(EMBEDDINGS)
         elif word in TARGETS:
-            found[*LORA, "targetModules"] = TARGETS[word]
+            found[*LORA, "targetModules"] = list(TARGETS[word])
         elif said := re.fullmatch(r"r(\d+)", word):
             found[*LORA, "rank"] = int(said[1])
         elif word in set(LoraVariant):
