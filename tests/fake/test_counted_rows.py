@@ -11,13 +11,7 @@ from planner import shape_of
 
 COUNTED = rows(pathlib.Path(__file__).parents[1] / "data/fake_memory.csv")
 
-ELSEWHERE = {
-    "qwen": "its modules come with the model, not with transformers",
-    "gemma3": "its text model is a gemma3_text",
-    "qwen2_vl": "its text model has the layers of a qwen2",
-    "qwen2_5_vl": "its text model has the layers of a qwen2",
-    "qwen2_5_vl_text": "it has the layers of a qwen2",
-}
+ELSEWHERE = {"gemma3": "its text model, a gemma3_text, is what is trained of it"}
 """Architectures without a language model of their own in transformers."""
 
 IN_CI = {"phi3small"}

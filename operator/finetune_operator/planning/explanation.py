@@ -105,6 +105,11 @@ def _assumed(question: Question) -> Iterator[str]:
             f"unknown architecture {question.shape.model_type} computed as a Llama-like decoder: its own modules may "
             "need more or less"
         )
+    if catalog.runs_own_code(question.shape.model_type):
+        yield (
+            f"{question.shape.name} is loaded by running code that comes with it, which this project's trainer never "
+            "does: the plan is of software that does"
+        )
     if divides_quantized(question.method, question.sharding):
         yield (
             "this project's trainer does not divide quantized weights: the plan is of software that does, such as "

@@ -85,6 +85,7 @@ WARNINGS = {
         {"model": "llama-2-7b", "training": {"sequenceLength": 8192}},
         "8192 tokens are more than the 4096",
     ),
+    "a model that brings its own code": ({"model": "Qwen/Qwen-7B"}, "running code that comes with it"),
     "storage that goes with the pod": ({"checkpoints": {"storage": {"ephemeral": {}}}}, "nothing can resume"),
 }
 

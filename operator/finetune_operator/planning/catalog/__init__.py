@@ -12,7 +12,7 @@ from finetune_operator.planning.catalog.accelerators import (
     find_accelerator,
     nearest_accelerators,
 )
-from finetune_operator.planning.catalog.families import has_experts, is_known
+from finetune_operator.planning.catalog.families import has_experts, is_known, runs_own_code
 from finetune_operator.planning.catalog.hf_config import CatalogError, from_config
 from finetune_operator.planning.catalog.instances import (
     Instance,
@@ -77,6 +77,7 @@ __all__ = [
     "nearest_instances",
     "peft_options",
     "read_shape",
+    "runs_own_code",
     "scenarios",
     "scenarios_of_goal",
     "scenarios_of_task",

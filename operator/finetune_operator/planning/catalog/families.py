@@ -14,6 +14,9 @@ from finetune_operator.planning.catalog.shape import Biases, ModelKind, Norm
 EXPERT_FAMILIES = frozenset({"mixtral", "dbrx", "deepseek_v2", "deepseek_v3", "gpt_oss", "jamba", "llama4"})
 """Architectures with several MLPs a layer, beside those that say so in their name."""
 
+OWN_CODE = frozenset({"qwen"})
+"""Architectures whose modules come with a checkpoint, not with transformers: to load one means to run its code."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
@@ -43,7 +46,6 @@ class Family:
 
 
 _LLAMA = Family(layout=Layout.LLAMA)
-_QWEN2 = Family(layout=Layout.LLAMA, biases=Biases.ATTENTION_IN)
 _GEMMA2 = Family(layout=Layout.LLAMA, tied=True, norms_per_layer=4, numbers={"head_dim": 256})
 _GEMMA3 = Family(
     layout=Layout.LLAMA,
@@ -93,10 +95,7 @@ _PLAIN = Family(layout=Layout.GPT_NEOX, norm=Norm.LAYERNORM, gated=False, biases
 _FALCON = replace(_PLAIN, layout=Layout.FALCON, tied=True, numbers={"max_position_embeddings": 2048})
 
 FAMILIES: Mapping[str, Family] = {
-    "qwen2": _QWEN2,
-    "qwen2_vl": _QWEN2,
-    "qwen2_5_vl": _QWEN2,
-    "qwen2_5_vl_text": _QWEN2,
+    "qwen2": Family(layout=Layout.LLAMA, biases=Biases.ATTENTION_IN),
     "qwen3": Family(layout=Layout.LLAMA, qk_norm=True, numbers={"head_dim": 128}),
     "qwen": Family(layout=Layout.QWEN, biases=Biases.ATTENTION_IN),
     "gemma": Family(layout=Layout.LLAMA, tied=True, numbers={"head_dim": 256}),
@@ -154,3 +153,8 @@ def is_known(model_type: str) -> bool:
 def has_experts(model_type: str) -> bool:
     """Whether an architecture has several MLPs a layer, of which each token passes a few."""
     return "moe" in model_type or model_type in EXPERT_FAMILIES
+
+
+def runs_own_code(model_type: str) -> bool:
+    """Whether a model of this architecture is loaded by running code that comes with it."""
+    return model_type in OWN_CODE
