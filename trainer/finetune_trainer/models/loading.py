@@ -41,6 +41,12 @@ KINDS = {
     heads.SEQUENCE_TO_SEQUENCE: AutoModelForSeq2SeqLM,
     heads.CAUSAL_LM: AutoModelForCausalLM,
 }
+TEXT_PART = {
+    r"^language_model\.model": "model",
+    r"^model\.language_model": "model",
+    r"^language_model\.lm_head": "lm_head",
+}
+"""What the weights of the text model are called inside one that also sees, as Gemma 3 from 4B on, and on their own."""
 phi3small.register()
 
 
@@ -61,7 +67,7 @@ def load(run: TrainerRun, head: str, labels: tuple[str, ...]) -> Base:
     set_seed(run.training.seed)  # a new head is drawn here, and must be the same one in each attempt
     folder = locate(run)
     tokenizer = _tokenizer(folder)
-    config = _config(folder, run, labels)
+    config = _config(folder, run, head, labels)
     if config.get_text_config().pad_token_id is None:
         config.get_text_config().pad_token_id = tokenizer.pad_token_id
     quantization = run.technique.quantization
@@ -79,6 +85,9 @@ def load_weights(
     options: dict[str, Any] = {"dtype": DTYPES[dtype], "use_safetensors": True, "trust_remote_code": False}
     if config is not None:
         options["config"] = config
+    inside = config is not None and _is_inside(folder, config)
+    if inside:
+        options["key_mapping"] = TEXT_PART
     if head in heads.NEW_HEADS:
         options["ignore_mismatched_sizes"] = True  # a head for other labels is replaced by a new one
     if quantization is not None:
@@ -91,6 +100,8 @@ def load_weights(
             raise
         message = f"transformers has no {head} head for this model; take another model, or another task"
         raise TrainerFailure(FailureReason.INVALID_RUN, message) from error
+    if inside:
+        model._weight_conversions = None  # noqa: SLF001 - else it is saved under the names that it had inside
     _use_trainable_kernels(model)
     return model
 
@@ -124,22 +135,31 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _config(folder: Path, run: TrainerRun, labels: tuple[str, ...]) -> Any:
-    options: dict[str, Any] = {}
-    if labels:
-        options = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+def _config(folder: Path, run: TrainerRun, head: str, labels: tuple[str, ...]) -> Any:
+    """Read the model's config; of a model that also sees, that of its text model, where this can have the head."""
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **options)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (ValueError, OSError, json.JSONDecodeError) as error:
         message = f"{run.model.name} cannot be loaded: {_first_sentence(error)}"
         raise TrainerFailure(FailureReason.INVALID_RUN, message) from error
-    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    text = config.get_text_config()
+    if "text_config" in config.sub_configs and type(text) in KINDS[head]._model_mapping:  # noqa: SLF001 - nothing else tells
+        config = text
+    if labels:
+        config.id2label, config.label2id = dict(enumerate(labels)), {label: i for i, label in enumerate(labels)}
+    limit = getattr(text, "max_position_embeddings", None)
     if limit and run.training.sequence_length > limit:
         message = (
             f"spec.training.sequenceLength {run.training.sequence_length} is more than {run.model.name} takes: {limit}"
         )
         raise TrainerFailure(FailureReason.INVALID_RUN, message)
     return config
+
+
+def _is_inside(folder: Path, config: Any) -> bool:
+    """Whether the config is that of a text model inside of the one in the folder."""
+    whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return "text_config" in whole and whole.get("model_type") != config.model_type
 
 
 def _bitsandbytes(settings: QuantizationSettings, compute: torch.dtype) -> BitsAndBytesConfig:
