@@ -5,13 +5,13 @@ Not here: saving it (`artifacts.py`).
 
 from __future__ import annotations
 
-import ctypes
 import gc
 from typing import Any
 
 from finetune_trainer.adapters.attaching import TASK_TYPES
 from finetune_trainer.contract import TrainerRun
 from finetune_trainer.models import loading
+from finetune_trainer.process import memory
 
 
 def merge(model: Any, run: TrainerRun) -> Any:
@@ -49,7 +49,7 @@ def _merge_into_unquantized(model: Any, run: TrainerRun) -> Any:
 def release(model: Any) -> None:
     """Give back a model's memory: others still hold the object, but nobody needs its weights any more.
 
-    glibc keeps freed blocks for itself unless it is told otherwise, and what follows needs them in another process.
+    What follows needs it in another process.
     """
     import torch
 
@@ -57,9 +57,7 @@ def release(model: Any) -> None:
         each.data = torch.empty(0, dtype=each.dtype)
         each.grad = None
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own
-    if trim is not None:
-        trim(0)
+    memory.give_back()
 
 
 def _plain_config(model: Any) -> Any:

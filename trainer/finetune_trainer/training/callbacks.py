@@ -15,12 +15,17 @@ from transformers import TrainerCallback
 
 from finetune_trainer.contract import FailureReason
 from finetune_trainer.distributed import engines
+from finetune_trainer.process import memory
 from finetune_trainer.process.attempt import Attempt
 from finetune_trainer.process.failures import TrainerFailure
 from finetune_trainer.training.checkpoints import CheckpointStore
 
 TIES = "distribution"
 """The fact of a checkpoint that says what its optimizer is tied to."""
+
+
+TRIM_EVERY = 64
+"""Batches between two moments at which a CPU's free memory is given back."""
 
 
 class Interrupted(Exception):
@@ -56,7 +61,10 @@ class Baseline(TrainerCallback):
     def on_train_begin(self, _args: Any, state: Any, control: Any, **_more: Any) -> None:
         """Measure, and leave no trace in the library's log, random numbers or other callbacks."""
         handler, logged = self._trainer.callback_handler, len(state.log_history)
-        others, handler.callbacks = handler.callbacks, [each for each in handler.callbacks if isinstance(each, Saver)]
+        others, handler.callbacks = (
+            handler.callbacks,
+            [each for each in handler.callbacks if isinstance(each, Saver | Trim)],
+        )
         try:
             with torch.random.fork_rng():
                 self._measure()
@@ -64,6 +72,34 @@ class Baseline(TrainerCallback):
             handler.callbacks = others
         del state.log_history[logged:]
         control.should_log = control.should_save = control.should_evaluate = False
+
+
+class Trim(TrainerCallback):
+    """Gives free memory back every so many batches.
+
+    Batches of many lengths leave holes that glibc keeps and rarely fills: a run's memory would grow for as long as it
+    lasts, past what was planned (a quantized MiniLM's from 1,386 MiB after 60 steps to 1,511 after 400).
+    """
+
+    def __init__(self) -> None:
+        self._batches = 0
+
+    def on_step_end(self, _args: Any, _state: Any, _control: Any, **_more: Any) -> None:
+        """Count the last batch of a step."""
+        self._count()
+
+    def on_substep_end(self, _args: Any, _state: Any, _control: Any, **_more: Any) -> None:
+        """Count a batch whose gradients are only added up."""
+        self._count()
+
+    def on_prediction_step(self, _args: Any, _state: Any, _control: Any, **_more: Any) -> None:
+        """Count a batch that is evaluated."""
+        self._count()
+
+    def _count(self) -> None:
+        self._batches += 1
+        if self._batches % TRIM_EVERY == 0:
+            memory.give_back()
 
 
 class Guard(TrainerCallback):

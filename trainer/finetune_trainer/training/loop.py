@@ -21,7 +21,7 @@ from finetune_trainer.process.failures import Suspended, TrainerFailure, classif
 from finetune_trainer.reporting.callback import ReportingCallback, peak_memory_bytes
 from finetune_trainer.reporting.history import Historian
 from finetune_trainer.training import best
-from finetune_trainer.training.callbacks import TIES, Baseline, Begin, Guard, Interrupted, NothingLeft, Saver
+from finetune_trainer.training.callbacks import TIES, Baseline, Begin, Guard, Interrupted, NothingLeft, Saver, Trim
 from finetune_trainer.training.checkpoints import Checkpoint, CheckpointStore, Search
 
 EVALUATION_PREFIX = "eval"
@@ -67,6 +67,8 @@ def measure_baseline(trainer: Any, attempt: Attempt, objective: Any, resumed: Ch
         with adapters.untouched(trainer.model):
             attempt.journal.note(metrics_before=_measure(trainer, objective, "before training"))
 
+    if trainer.model.device.type == "cpu":
+        trainer.add_callback(Trim())
     wanted = attempt.run.evaluation.baseline and not known
     later = attempt.run.distribution.strategy != engines.NONE
     if wanted and later:

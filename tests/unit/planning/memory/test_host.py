@@ -25,15 +25,8 @@ from hypothesis import strategies as some
 MINILM = catalog.find("all-minilm-l6-v2")
 TINY = catalog.find("tiny-phi3")
 NOT_FAR = 1.2
-SHORT_RUN = 1.22
-"""Of `SHORTEST`, twenty steps on rows of one length: sixty of the same job on rows of any hold a fifth more (1,451 MiB,
-not 1,197), and those must fit as well. No prediction is within a fifth of both."""
-
-QUANTIZED_ENCODER = ("qlora-nf4", "8", "all-minilm-l6-v2")
 QUANTIZERS = {"nf4": Quantizer.NF4_DOUBLE, "int8": Quantizer.INT8}
 MEASURED = list(csv.DictReader((pathlib.Path(__file__).parents[3] / "data/cpu_memory.csv").read_text().splitlines()))
-
-SHORTEST = next(one for one in MEASURED if (one["method"], one["micro_batch"], one["model"]) == QUANTIZED_ENCODER)
 
 
 @pytest.mark.parametrize("row", MEASURED, ids=lambda row: "/".join(list(row.values())[:5]))
@@ -49,8 +42,7 @@ def test_a_measured_run_stays_within_the_prediction_which_is_not_far_above(row):
         precision=Precision.FP32,
         loss=Loss.NONE if row["task"] == "text-classification" else Loss.FUSED,
     )
-    most = SHORT_RUN if row == SHORTEST else NOT_FAR
-    assert 1.0 <= host.estimate(shape, work).peak / (float(row["peak_mib"]) * MIB) <= most
+    assert 1.0 <= host.estimate(shape, work).peak / (float(row["peak_mib"]) * MIB) <= NOT_FAR
 
 
 def test_runs_of_many_kinds_were_measured():
@@ -175,7 +167,7 @@ def test_blocks_that_go_straight_back_are_not_kept():
         shape.name: dict(host.estimate(shape, a_workload_of(shape, Method.QLORA, quantizer=Quantizer.NF4)).terms)
         for shape in (small, large)
     }
-    assert kept[small.name]["dequantized"] == 8 * small.linear_parameters
+    assert kept[small.name]["dequantized"] == 4 * small.linear_parameters
     assert kept[large.name]["dequantized"] == 4 * 4096 * 14336
     middle = catalog.find("qwen2.5-0.5b")
     found = dict(host.estimate(middle, a_workload_of(middle, Method.QLORA, quantizer=Quantizer.NF4)).terms)
