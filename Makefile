@@ -36,7 +36,7 @@ status: ## what is up
 test: test-unit test-model test-monitoring test-api test-trainer test-chart test-e2e ## all tests but the long stories, with set-up where it is needed
 
 test-unit: venv ## tests without cluster, Docker, Go or torch: one to three minutes
-	@$(PYTEST) -q tests --ignore tests/trainer/torch --ignore tests/trainer/sources --ignore tests/chart --ignore tests/integration --ignore tests/model --ignore tests/monitoring $(COVERED)
+	@$(PYTEST) -q -n 2 --dist worksteal tests --ignore tests/trainer/torch --ignore tests/trainer/sources --ignore tests/chart --ignore tests/integration --ignore tests/model --ignore tests/monitoring $(COVERED)
 
 test-model: venv ## the operator in 2,000 random histories of a modelled cluster, and bugs that they have to find (about 3 minutes)
 	@$(PYTEST) -q tests/model/test_histories.py
@@ -53,7 +53,7 @@ test-api: venv ## tests on a real API server: rules, writes for each job, takeov
 test-trainer: venv-trainer ## tests of the trainer that train, one of every scenario and technique, and memory counted on fake tensors (10 to 14 minutes)
 	@.ci/venv s3-server
 	@$(CLUSTER) registry-bin > /dev/null
-	@OMP_NUM_THREADS=1 .venv-trainer/bin/pytest -q -n 2 --dist worksteal --durations 25 tests/trainer tests/fake
+	@OMP_NUM_THREADS=1 .venv-trainer/bin/pytest -q -n 3 --dist worksteal --durations 25 tests/trainer tests/fake
 
 test-chart: up venv ## tests of the rendered Helm chart
 	@$(IN_CLUSTER) $(PYTEST) -q tests/chart
