@@ -57,13 +57,13 @@ CASES = {
         "llama-3.2-1b", **QDORA, **CHECKPOINTED, **FUSED, micro_batch=2, seq=1024, layers=4
     ),
     "LoRA on a tied Llama with all logits": Case("llama-3.2-3b", **LORA, micro_batch=2, seq=1024),
-    "LoRA in bf16 on Llama": Case("llama-3.2-3b", **LORA, **FUSED, adapter_dtype="bf16", micro_batch=4, seq=1024),
-    "LoRA on queries and values of Llama": Case("llama-3.1-8b", **LORA, **FUSED, targets="qv", micro_batch=2, seq=1024),
+    "LoRA in bf16 on Llama": Case("llama-3.2-3b", **LORA, **BATCHED, adapter_dtype="bf16"),
+    "LoRA on queries and values of Llama": Case("llama-3.1-8b", **LORA, **BATCHED, targets="qv"),
     "LoRA on Llama under autocast": Case(
         "llama-3.2-3b", **LORA, **AUTOCAST, **FUSED, micro_batch=8, seq=1024, layers=8
     ),
     "DoRA on Llama": Case("llama-3.2-3b", method="dora", **FUSED, micro_batch=4, seq=1024, layers=8),
-    "DoRA on Llama, checkpointed": Case("llama-3.2-1b", method="dora", **CHECKPOINTED, **FUSED, seq=2048),
+    "DoRA on Llama, checkpointed": Case("llama-3.2-1b", method="dora", **CHECKPOINTED, **FUSED, seq=2048, layers=8),
     "QLoRA on Llama, checkpointed": Case("llama-3.2-3b", **QLORA, **CHECKPOINTED, **FUSED, micro_batch=2, seq=1024),
     "full fine-tuning of a small Llama": Case("llama-3.2-1b", method="full", **CHECKPOINTED, **FUSED, seq=2048),
     "full fine-tuning in fp32 under autocast": Case(
@@ -94,7 +94,7 @@ CASES = {
     "IA3 on Llama": Case("llama-3.2-3b", method="ia3", micro_batch=4, seq=768),
     "prompt tuning of Llama": Case("llama-3.2-3b", method="prompt-tuning", micro_batch=4, seq=768),
     "full fine-tuning of the first Qwen": Case("qwen-7b", **FULL, **DEEP),
-    "QLoRA on the first Qwen, checkpointed": Case("qwen-7b", **QLORA, **CHECKPOINTED, **FUSED, seq=2048),
+    "QLoRA on the first Qwen, checkpointed": Case("qwen-7b", **QLORA, **CHECKPOINTED, **FUSED, seq=2048, layers=8),
     **{f"LoRA on {model}": Case(model, **LORA, **size) for model, size in OTHERS.items()},
 }
 
