@@ -119,7 +119,13 @@ ARCHITECTURES = {
     ),
     "qwen2.5-7b": Architecture("Qwen2Config", _shape(152064, 3584, 18944, layers=28, heads=(28, 4))),
     "qwen3-8b": Architecture("Qwen3Config", _shape(151936, 4096, 12288, layers=36, heads=(32, 8)) | {"head_dim": 128}),
-    "qwen-7b": _published("qwen-7b", "c_attn w1 w2 c_proj", "c_attn", embedding_and_head=("wte", "lm_head")),
+    "qwen-7b": Architecture(
+        "QWenConfig",
+        {},
+        all_linear=("c_attn", "w1", "w2", "c_proj"),
+        query_and_value=("c_attn",),
+        embedding_and_head=("wte", "lm_head"),
+    ),
     "gemma-2-9b": Architecture(
         "Gemma2Config",
         _shape(256000, 3584, 14336, layers=42, heads=(16, 8)) | {"head_dim": 256, "tie_word_embeddings": True},
@@ -291,8 +297,9 @@ def _untie(model: Any) -> None:
 
 def _config(architecture: Architecture) -> Any:
     if not architecture.config:  # published: told by its `model_type`
-        qwen.register()
         return transformers.AutoConfig.for_model(**architecture.values)
     phi3small.register()
-    made = Phi3SmallConfig if architecture.config == "Phi3SmallConfig" else getattr(transformers, architecture.config)
+    qwen.register()
+    own = {each.__name__: each for each in (Phi3SmallConfig, qwen.QWenConfig)}
+    made = own.get(architecture.config) or getattr(transformers, architecture.config)
     return made(**architecture.values)

@@ -86,16 +86,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
         attention_dropout=0.0,
     ),
     "bloom-560m": {"model_type": "bloom", "hidden_size": 1024, "n_head": 16, "n_layer": 24, "vocab_size": 250880},
-    "qwen-7b": _decoder(
-        "qwen",
-        layers=32,
-        heads=32,
-        hidden_size=4096,
-        intermediate_size=22016,
-        max_position_embeddings=32768,
-        vocab_size=151936,
-        tie_word_embeddings=False,
-    ),
     "gpt-j-6b": {
         "model_type": "gptj",
         "n_embd": 4096,

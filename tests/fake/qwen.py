@@ -60,8 +60,8 @@ class Attention(nn.Module):
 
     def forward(self, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         width = hidden.shape[-1]
-        split = (each.unflatten(-1, (self.heads, -1)) for each in self.c_attn(hidden).split(width, dim=-1))
-        query, key, value = split
+        together = self.c_attn(hidden).split(width, dim=-1)
+        query, key, value = (each.unflatten(-1, (self.heads, -1)) for each in together)
         query, key = rotated(query, cos, sin), rotated(key, cos, sin)
         sides = (each.transpose(1, 2) for each in (query, key, value))
         read = functional.scaled_dot_product_attention(*sides, is_causal=True)
@@ -123,8 +123,9 @@ class QWenModel(QWenPreTrainedModel):
         length, width = input_ids.shape[1], self.config.hidden_size // self.config.num_attention_heads
         angles = torch.outer(torch.arange(length).float(), 10_000.0 ** -(torch.arange(0, width, 2).float() / width))
         both = torch.cat((angles, angles), dim=-1)[None, :, None]
+        cos, sin = both.cos(), both.sin()
         for block in self.h:
-            hidden = block(hidden, both.cos(), both.sin())
+            hidden = block(hidden, cos, sin)
         return BaseModelOutputWithPast(last_hidden_state=self.ln_f(hidden))
 
 

@@ -73,3 +73,13 @@ def test_an_adapter_beside_fewer_bits_is_loaded_beside_the_same(a_run):
     assert "quantization_config=stored, dtype=dtype" in card
     assert "support_avx512bf16_for_cpu" not in card, "only DoRA reads the weights themselves"
     assert "BitsAndBytesConfig" not in model_card(a_run(task="chat"), REPORT, facts)
+
+
+def test_an_adapter_of_a_text_model_is_loaded_beside_that_and_not_the_whole(a_run):
+    facts = Facts(model_class="Gemma3ForCausalLM", is_inside=True, differences={"adapter": None, "merged": 1e-7})
+    for method in ("lora", "qlora"):
+        card = model_card(a_run(task="chat", method=method, output__formats=("adapter", "merged")), REPORT, facts)
+        adapter, merged = card.split("## Use")[1].split("`merged/`")
+        assert "get_text_config()" in adapter
+        assert "config=config, key_mapping=names" in adapter
+        assert "key_mapping" not in merged

@@ -73,6 +73,27 @@ def test_the_text_model_is_trained_and_comes_out_whole(gemma, a_small_run, carry
     assert AutoModelForCausalLM.from_pretrained(made).num_parameters() == shape.parameters
 
 
+def test_an_adapter_is_loaded_beside_the_text_model_as_its_card_says(gemma, a_small_run, carry_out):
+    run = a_small_run(task="causal-lm", training__learning_rate=1e-2, output__formats=("adapter", "merged"))
+    run = replace(run, model=replace(run.model, name="small-gemma", path=str(gemma)))
+    carry_out(run)
+    output = Path(run.output.directory)
+    code = (output / "README.md").read_text(encoding="utf-8").split("`adapter/`")[1].split("```")[1]
+    loaded = {}
+    exec(
+        code.removeprefix("python").replace("small-gemma", str(gemma)).replace('"adapter"', f'"{output}/adapter"'),
+        loaded,
+    )
+    tokens = torch.randint(0, 2000, (2, 16))
+    with torch.no_grad():
+        beside = loaded["model"].eval()(input_ids=tokens).logits
+        merged = AutoModelForCausalLM.from_pretrained(output / "merged").eval()(input_ids=tokens).logits
+        with loaded["model"].disable_adapter():
+            before = loaded["model"](input_ids=tokens).logits
+    assert torch.allclose(beside, merged, atol=1e-4)
+    assert not torch.allclose(before, merged, atol=1e-3)
+
+
 def test_a_model_whose_text_part_cannot_stand_alone_is_refused(tmp_path, samples, a_small_run, carry_out):
     text = TEXT | {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]}}
     sight = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2}

@@ -18,6 +18,7 @@ from finetune_trainer.export import comparison, merging, onnx_decoders, onnx_hea
 from finetune_trainer.export.comparison import Difference
 from finetune_trainer.export.delivery import Delivery
 from finetune_trainer.export.formats import ADAPTER, MERGED, ONNX
+from finetune_trainer.models import loading, text_part
 from finetune_trainer.objectives.batches import Batch, writes
 from finetune_trainer.process.attempt import Attempt
 from finetune_trainer.process.failures import TrainerFailure
@@ -98,6 +99,7 @@ def _publish(source: Source) -> None:
     journal.add(processPeakMemoryBytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     facts = Facts(
         model_class=source.model_class,
+        is_inside=text_part.is_inside(loading.locate(run), source.trainer.model.config.model_type),
         data=data,
         differences={each.kind: each.logit_difference for each in source.delivery.written},
     )

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from finetune_trainer.contract import FailureReason, QuantizationSettings, TrainerRun
-from finetune_trainer.models import heads, phi3small
+from finetune_trainer.models import heads, phi3small, text_part
 from finetune_trainer.process import environment
 from finetune_trainer.process.failures import TrainerFailure
 
@@ -41,12 +41,6 @@ KINDS = {
     heads.SEQUENCE_TO_SEQUENCE: AutoModelForSeq2SeqLM,
     heads.CAUSAL_LM: AutoModelForCausalLM,
 }
-TEXT_PART = {
-    r"^language_model\.model": "model",
-    r"^model\.language_model": "model",
-    r"^language_model\.lm_head": "lm_head",
-}
-"""What the weights of the text model are called inside one that also sees, as Gemma 3 from 4B on, and on their own."""
 phi3small.register()
 
 
@@ -85,9 +79,9 @@ def load_weights(
     options: dict[str, Any] = {"dtype": DTYPES[dtype], "use_safetensors": True, "trust_remote_code": False}
     if config is not None:
         options["config"] = config
-    inside = config is not None and _is_inside(folder, config)
+    inside = config is not None and text_part.is_inside(folder, config.model_type)
     if inside:
-        options["key_mapping"] = TEXT_PART
+        options["key_mapping"] = dict(text_part.NAMES)
     if head in heads.NEW_HEADS:
         options["ignore_mismatched_sizes"] = True  # a head for other labels is replaced by a new one
     if quantization is not None:
@@ -154,12 +148,6 @@ def _config(folder: Path, run: TrainerRun, head: str, labels: tuple[str, ...]) -
         )
         raise TrainerFailure(FailureReason.INVALID_RUN, message)
     return config
-
-
-def _is_inside(folder: Path, config: Any) -> bool:
-    """Whether the config is that of a text model inside of the one in the folder."""
-    whole = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return "text_config" in whole and whole.get("model_type") != config.model_type
 
 
 def _bitsandbytes(settings: QuantizationSettings, compute: torch.dtype) -> BitsAndBytesConfig:

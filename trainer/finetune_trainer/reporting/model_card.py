@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from finetune_trainer.contract import ExitReport, TrainerRun
-from finetune_trainer.models import heads
+from finetune_trainer.models import heads, text_part
 
 PIPELINES = {
     "ForCausalLM": "text-generation",
@@ -34,11 +34,12 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "bf16-mixed"
 class Facts:
     """What the card tells beside run and report.
 
-    `model_class` is the model's class in transformers, `data` names the rows and their sha256, `differences` are the
-    largest ones of logits by kind of artifact.
+    `model_class` is the model's class in transformers, `is_inside` whether it is the text model of one that also sees,
+    `data` names the rows and their sha256, `differences` are the largest ones of logits by kind of artifact.
     """
 
     model_class: str
+    is_inside: bool = False
     data: Mapping[str, Any] = field(default_factory=dict)
     differences: Mapping[str, float | None] = field(default_factory=dict)
 
@@ -144,9 +145,10 @@ def _settings(run: TrainerRun, report: ExitReport, facts: Facts) -> list[tuple[s
 def _use(run: TrainerRun, facts: Facts) -> Iterator[str]:
     """Show how each artifact is loaded, and how far its answers are from those that were measured."""
     kind = "ForSeq2SeqLM" if _kind(facts) == SEQUENCE_TO_SEQUENCE else _kind(facts)
-    labels = ", num_labels=NUMBER_OF_LABELS" if kind in {"ForSequenceClassification", "ForTokenClassification"} else ""
+    options = ", num_labels=NUMBER_OF_LABELS" if kind in {"ForSequenceClassification", "ForTokenClassification"} else ""
+    options += ", config=config, key_mapping=names" * facts.is_inside
     sections = {
-        "adapter": ("the adapter, with PEFT", _adapter(run)),
+        "adapter": ("the adapter, with PEFT", _INSIDE * facts.is_inside + _adapter(run)),
         "merged": ("the whole model, with transformers", _WHOLE),
         "onnx": ("ONNX Runtime", _GENERATES if kind == "ForCausalLM" else _DECIDES),
     }
@@ -156,7 +158,14 @@ def _use(run: TrainerRun, facts: Facts) -> Iterator[str]:
         yield f"`{folder}/`: {title}{_distance(run, name, largest)}\n"
         yield (
             "```python\n"
-            + code.format(auto=f"AutoModel{kind}", base=run.model.name, folder=folder, labels=labels, **_stored(run))
+            + code.format(
+                auto=f"AutoModel{kind}",
+                base=run.model.name,
+                folder=folder,
+                options=options,
+                names=json.dumps(dict(text_part.NAMES)),
+                **_stored(run),
+            )
             + "```\n"
         )
 
@@ -201,11 +210,18 @@ def _table(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> str:
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
+_INSIDE = """\
+from transformers import AutoConfig
+
+config = AutoConfig.from_pretrained("{base}").get_text_config()  # the adapter is of its text model alone
+names = {names}
+"""
+
 _BASE = """\
 from peft import PeftModel
 from transformers import {auto}, AutoTokenizer
 
-base = {auto}.from_pretrained("{base}"{labels})
+base = {auto}.from_pretrained("{base}"{options})
 """
 
 _FOUR_BITS = """\
@@ -234,7 +250,7 @@ dtype = torch.{dtype}
 
 _QUANTIZED_BASE = """\
 device = {{"": "cuda" if torch.cuda.is_available() else "cpu"}}
-base = {auto}.from_pretrained("{base}"{labels}, quantization_config=stored, dtype=dtype, device_map=device)
+base = {auto}.from_pretrained("{base}"{options}, quantization_config=stored, dtype=dtype, device_map=device)
 """
 
 _NOT_REPACKED = """\

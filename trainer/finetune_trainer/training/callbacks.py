@@ -23,7 +23,6 @@ from finetune_trainer.training.checkpoints import CheckpointStore
 TIES = "distribution"
 """The fact of a checkpoint that says what its optimizer is tied to."""
 
-
 TRIM_EVERY = 64
 """Batches between two moments at which a CPU's free memory is given back."""
 
@@ -61,10 +60,8 @@ class Baseline(TrainerCallback):
     def on_train_begin(self, _args: Any, state: Any, control: Any, **_more: Any) -> None:
         """Measure, and leave no trace in the library's log, random numbers or other callbacks."""
         handler, logged = self._trainer.callback_handler, len(state.log_history)
-        others, handler.callbacks = (
-            handler.callbacks,
-            [each for each in handler.callbacks if isinstance(each, Saver | Trim)],
-        )
+        others = handler.callbacks
+        handler.callbacks = [each for each in others if isinstance(each, Saver | Trim)]
         try:
             with torch.random.fork_rng():
                 self._measure()

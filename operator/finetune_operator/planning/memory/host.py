@@ -33,9 +33,9 @@ QUANTIZATION_STACK = 112 * MIB
 which weights are dequantized (48 to 110 MiB in all for a model with 7 MiB of them)."""
 
 KEPT_AT_MOST = 128 * MIB
-"""The most that the allocator comes to hold of dequantized matrices: less than one copy of all of them, since blocks
-are taken again by the matrices of other layers, and the trainer gives free ones back every 64 batches (a quantized
-MiniLM held 1,298 to 1,321 MiB in sixty steps and 1,294 in three hundred; without that 1,386 and 1,511)."""
+"""The most that the allocator comes to hold of dequantized matrices beside the largest: blocks are taken again by the
+matrices of other layers. Nor does it hold more than one copy of all, since the trainer gives free blocks back every 64
+batches (a quantized MiniLM held 1,298 to 1,321 MiB in sixty steps and 1,294 in three hundred)."""
 
 GIVEN_BACK = 32 * MIB
 """Blocks of this size and more go straight back to the system: the most that glibc's threshold grows to."""
