@@ -231,6 +231,20 @@ def poll_until(ask: Callable[[], bool], *, within: float, waiting_for: str) -> N
     raise TimeoutError(f"waited {within:.0f} s for {waiting_for}")
 
 
+def poll_until_same(look: Callable[[], object], *, seconds: float, within: float, waiting_for: str) -> None:
+    """Look until what is seen has not changed for so many seconds."""
+    last, since = look(), time.monotonic()
+
+    def same() -> bool:
+        nonlocal last, since
+        seen = look()
+        if seen != last:
+            last, since = seen, time.monotonic()
+        return time.monotonic() - since > seconds
+
+    poll_until(same, within=within, waiting_for=waiting_for)
+
+
 def _etcd_flags(folder: pathlib.Path, client: int, peer: int) -> tuple[str, ...]:
     return (
         f"--data-dir={folder / 'etcd'}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import machine
 from audit import OPERATOR, Write, writes
-from control_plane import ControlPlane, poll_until
+from control_plane import ControlPlane, poll_until, poll_until_same
 from finetune_operator.api import keys
 from finetune_operator.api.schema import crd
 from load import NAMESPACE, apply, claim
@@ -75,16 +75,8 @@ class Stage:
 
     def settled(self, within: float) -> None:
         """Wait until the operator writes nothing any more."""
-        last, since = -1, time.monotonic()
-
-        def quiet() -> bool:
-            nonlocal last, since
-            size = self.log_size()
-            if size != last:
-                last, since = size, time.monotonic()
-            return time.monotonic() - since > SETTLE_SECONDS
-
-        poll_until(quiet, within=within, waiting_for="the operator to have nothing to do")
+        waiting = "the operator to have nothing to do"
+        poll_until_same(self.log_size, seconds=SETTLE_SECONDS, within=within, waiting_for=waiting)
 
 
 def run(name: str, programs: pathlib.Path, folder: pathlib.Path, profile: pathlib.Path | None) -> Figures:

@@ -6,11 +6,12 @@ import time
 
 import pytest
 from audit import OPERATOR, writes
-from control_plane import ControlPlane, poll_until
+from control_plane import ControlPlane, poll_until, poll_until_same
 from finetune_operator.api import keys
 from finetune_operator.api.schema import crd
 from finetune_trainer.contract import ExitReport, Outcome, to_json
 from operator_process import OperatorProcess
+from played_job import SETTLED_SECONDS
 from real_jobs import JOBS, NAMESPACE, smallest
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -59,6 +60,12 @@ class Story:
     def reaches(self, phase):
         poll_until(lambda: self.phase == phase, within=SEEN_SECONDS, waiting_for=f"{self.name} to be {phase}")
 
+    def settles(self):
+        """Wait until all is written that there is to write: an Event comes after its status."""
+        poll_until_same(
+            lambda: self.written, seconds=SETTLED_SECONDS, within=SEEN_SECONDS, waiting_for=f"{self.name} to settle"
+        )
+
     def pod_is(self, **status):
         poll_until(lambda: self.pods, within=SEEN_SECONDS, waiting_for="the pod")
         (pod,) = self.pods
@@ -92,6 +99,7 @@ def test_a_job_is_one_write_away_from_its_apply_and_its_whole_life_costs_few(ser
     ended = {"exitCode": 0, "reason": "Completed", "message": report, "startedAt": now(), "finishedAt": now()}
     story.pod_is(phase="Succeeded", containerStatuses=container(terminated=ended))
     story.reaches("Succeeded")
+    story.settles()
     assert len(story.written) <= WHOLE_LIFE
     assert ("create", "events") in story.written
     _quiet(server, story)
@@ -113,6 +121,7 @@ def test_a_pod_that_wavers_before_it_starts_costs_a_write_only_when_the_user_lea
     story.reaches("Pending")
     unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node fits"}
     poll_until(lambda: story.pods, within=SEEN_SECONDS, waiting_for="the pod")
+    story.settles()
     before = len(story.written)
     for moment in range(10):  # the scheduler tries again and again, and says the same
         story.pod_is(phase="Pending", conditions=[{**unschedulable, "lastProbeTime": now(moment)}])

@@ -121,7 +121,8 @@ def test_one_that_fails_is_followed_by_another(server):
     story = Story(server, "failing", **TWO_NODES)
     is_so(server, only(server, story), "Failed")
     poll_until(lambda: len(jobsets(server, story)) == 2, within=2 * SEEN_SECONDS, waiting_for="the next attempt")
-    assert story.status["attempts"][0]["reason"] == "Interrupted"
+    why = "the reason of the first one"
+    poll_until(lambda: story.status["attempts"][0].get("reason") == "Interrupted", within=SEEN_SECONDS, waiting_for=why)
 
 
 def test_jobs_on_one_node_stay_jobs(server):

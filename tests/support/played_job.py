@@ -2,7 +2,7 @@
 
 import time
 
-from control_plane import poll_until
+from control_plane import poll_until, poll_until_same
 from finetune_operator.api import keys
 from finetune_trainer.contract import EXIT_CODES, ExitReport, FailureReason, Outcome, to_json
 from real_jobs import JOBS, NAMESPACE, smallest
@@ -66,16 +66,12 @@ class Story:
 
     def settles(self):
         """Wait until all is told that there is to tell of it."""
-        version, since = None, time.monotonic()
-
-        def same_for_a_while():
-            nonlocal version, since
-            found = self.server.request("GET", f"{JOBS}/{self.name}")[1]["metadata"]["resourceVersion"]
-            if found != version:
-                version, since = found, time.monotonic()
-            return time.monotonic() - since > SETTLED_SECONDS
-
-        poll_until(same_for_a_while, within=SEEN_SECONDS, waiting_for=f"{self.name} to settle")
+        poll_until_same(
+            lambda: self.server.request("GET", f"{JOBS}/{self.name}")[1]["metadata"]["resourceVersion"],
+            seconds=SETTLED_SECONDS,
+            within=SEEN_SECONDS,
+            waiting_for=f"{self.name} to settle",
+        )
 
     def starts(self, attempt):
         """Put the pod of an attempt on a node and start it."""
