@@ -44,7 +44,7 @@ class Queues:
 
         What cannot be read (no Kueue, another version of it, a role of an older release) is left as it was.
         """
-        held = {uid_of(body): (key, body) for key, body in _held(store)}
+        held = {uid_of(body): (key, body) for key, body in store.each(_held)}
         for uid in self.asked.keys() - held.keys():
             del self.asked[uid]
         due = sorted((self._due(uid, body), uid) for uid, (_key, body) in held.items())
@@ -89,10 +89,10 @@ def why(workload: Body) -> Trouble | None:
     return Trouble(said.get("reason", ""), said["message"]) if said.get("message") else None
 
 
-def _held(store: Store) -> list[tuple[JobKey, Body]]:
-    """Return the jobs whose newest attempt a queue holds back."""
-    newest = ((key, store.workload(key)) for key, _body in store.jobs())
-    return [(key, body) for key, body in newest if body is not None and _is_held(body)]
+def _held(store: Store, key: JobKey) -> Body | None:
+    """Return a job's newest attempt, where a queue holds it back."""
+    newest = store.workload(key)
+    return newest if newest is not None and _is_held(newest) else None
 
 
 def _is_held(body: Body) -> bool:

@@ -8,7 +8,7 @@ of an object after its end: what is gone stays gone, by its uid, and `resync` ta
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from finetune_trainer.contract import Progress
 
@@ -130,6 +130,26 @@ class Look(typing.NamedTuple):
     pods: tuple[Body, ...]
 
 
+T = typing.TypeVar("T")
+
+
+class Derived(typing.Generic[T]):
+    """What a function says of each job, by which of them have changed since it was asked."""
+
+    def __init__(self) -> None:
+        self.values: dict[JobKey, T] = {}
+        self.changed: set[JobKey] = set()
+
+    def ask(self, of: Callable[[JobKey], T | None]) -> None:
+        """Ask the function again of the jobs that have changed."""
+        for key in self.changed:
+            if (value := of(key)) is None:
+                self.values.pop(key, None)
+            else:
+                self.values[key] = value
+        self.changed.clear()
+
+
 class Store:
     """Objects by job. One event loop uses it; it needs no lock."""
 
@@ -141,6 +161,7 @@ class Store:
         self._progress: dict[JobKey, Progress] = {}
         self._looked: dict[JobKey, float] = {}
         self._troubles: dict[JobKey, tuple[str, Trouble]] = {}
+        self._derived: dict[object, Derived[typing.Any]] = {}
 
     def job(self, key: JobKey) -> Body | None:
         """Return the FineTuneJob."""
@@ -194,9 +215,31 @@ class Store:
         """Iterate over all FineTuneJobs, as they are now."""
         return iter(list(self._jobs.items()))
 
+    def each(self, of: Callable[[Store, JobKey], T | None]) -> list[tuple[JobKey, T]]:
+        """Return what a function says of the FineTuneJobs, without those of which it says None.
+
+        It is asked again only of jobs that are new or whose Jobs or pods have changed: nothing else may go into its
+        answer, no clock and no status. With thousands of jobs, asking it of all in every round is what costs most.
+        """
+        derived = self._derived.get(of)
+        if derived is None:
+            derived = self._derived[of] = Derived()
+            derived.changed.update(self._jobs)
+        derived.ask(lambda key: of(self, key) if key in self._jobs else None)
+        return list(derived.values.items())
+
+    def _changed(self, key: JobKey | None) -> JobKey | None:
+        """Take in that a job's children have changed; return its key."""
+        if key is not None:
+            for derived in self._derived.values():
+                derived.changed.add(key)
+        return key
+
     def keep_job(self, body: Body) -> JobKey:
         """Take in a FineTuneJob."""
         key = job_key(body)
+        if key not in self._jobs:
+            self._changed(key)
         if not _older(body, self._jobs.get(key)):
             self._jobs[key] = body
             if (parent := _parent(key, body))[1]:
@@ -220,14 +263,15 @@ class Store:
             kept.pop(key, None)
         for children in (self._workloads, self._pods):
             children.drop(key)
+        self._changed(key)
 
     def keep_workload(self, body: Body) -> JobKey | None:
         """Take in a Job; return whose it is."""
-        return self._workloads.keep(body)
+        return self._changed(self._workloads.keep(body))
 
     def keep_pod(self, body: Body) -> JobKey | None:
         """Take in a pod; return whose it is."""
-        return self._pods.keep(body)
+        return self._changed(self._pods.keep(body))
 
     def forget_workload(self, body: Body) -> JobKey | None:
         """Take in that a Job is gone; return whose it was."""
@@ -238,7 +282,7 @@ class Store:
         return self._forget(self._pods, body)
 
     def _forget(self, children: Children, body: Body) -> JobKey | None:
-        return children.forget(body) if owner_key(body) in self._jobs else children.remove(body)
+        return self._changed(children.forget(body) if owner_key(body) in self._jobs else children.remove(body))
 
     def keep_progress(self, key: JobKey, progress: Progress) -> None:
         """Take in what a trainer said."""
@@ -256,6 +300,7 @@ class Store:
         self._workloads.resync(before.workloads, shown.workloads, now)
         self._pods.resync(before.pods, shown.pods, now)
         self._looked[key] = now
+        self._changed(key)
 
 
 def _parent(key: JobKey, body: Body | None) -> tuple[str, str]:

@@ -29,10 +29,10 @@ async def ask(client: Client, store: Store, now: float) -> list[JobKey]:
 
     What cannot be read (a role of an older release, an API server that does not answer) is left as it was.
     """
-    late: dict[str, dict[str, JobKey]] = collections.defaultdict(dict)
-    for key, _body in store.jobs():
-        if (uid := _late(store, key, now)) is not None:
-            late[key.namespace][uid] = key
+    late: dict[str, list[tuple[JobKey, _Awaited]]] = collections.defaultdict(list)
+    for key, awaited in store.each(_awaited):
+        if (first := next((one for one in awaited if one.until <= now), None)) is not None:
+            late[key.namespace].append((key, first))
     news = []
     for namespace, jobs in late.items():
         try:
@@ -40,10 +40,19 @@ async def ask(client: Client, store: Store, now: float) -> list[JobKey]:
         except ApiError:
             continue
         told = _newest(events)
-        for uid, key in jobs.items():
-            if store.keep_trouble(key, uid, told.get(_maker_of_pods(store, key, uid))):
+        for key, one in jobs:
+            if store.keep_trouble(key, one.uid, told.get(one.about)):
                 news.append(key)
     return news
+
+
+class _Awaited(typing.NamedTuple):
+    """What of an attempt may yet come by itself until a moment (seconds since the epoch)."""
+
+    until: float
+    uid: str
+    about: str
+    """What stands for it in `_newest`."""
 
 
 def _newest(events: list[typing.Any]) -> dict[str, Trouble]:
@@ -58,20 +67,12 @@ def _newest(events: list[typing.Any]) -> dict[str, Trouble]:
     return told
 
 
-def _maker_of_pods(store: Store, key: JobKey, uid: str) -> str:
-    """Return what stands for an object in `_newest`: for a JobSet, the Job that it made, which is not watched."""
-    newest = store.workload(key)
-    if newest is None or newest["metadata"]["uid"] != uid or newest.get("kind") != keys.JOBSET:
-        return uid
-    return _called(in_jobset(newest["metadata"]["name"]))
-
-
 def _called(name: str) -> str:
     return f"Job/{name}"
 
 
-def _late(store: Store, key: JobKey, now: float) -> str | None:
-    """Return the uid of what of a job's newest attempt is late: a pod that does not start, or the Job without it.
+def _awaited(store: Store, key: JobKey) -> tuple[_Awaited, ...] | None:
+    """Return what of a job's newest attempt has not come yet: pods that do not run, then the Job without them all.
 
     Looks at the objects as they are: there may be thousands.
     """
@@ -80,14 +81,23 @@ def _late(store: Store, key: JobKey, now: float) -> str | None:
         return None
     number = attempt_of(newest)
     pods = [pod for pod in store.pods(key) if attempt_of(pod) == number]
+    awaited = []
     for pod in pods:
-        if _starting(pod) and _created(pod) + CREATING_SECONDS <= now:
-            return str(pod["metadata"]["uid"])
-    if len(pods) >= newest["spec"].get("parallelism", 1):
-        return None
-    since = (newest.get("status") or {}).get("startTime")
-    begun = timestamps.parse(since) if since else _created(newest)
-    return str(newest["metadata"]["uid"]) if begun + NO_POD_SECONDS <= now else None
+        if _starting(pod):
+            uid = str(pod["metadata"]["uid"])
+            awaited.append(_Awaited(_created(pod) + CREATING_SECONDS, uid, uid))
+    if len(pods) < newest["spec"].get("parallelism", 1):
+        since = (newest.get("status") or {}).get("startTime")
+        begun = timestamps.parse(since) if since else _created(newest)
+        uid = str(newest["metadata"]["uid"])
+        awaited.append(_Awaited(begun + NO_POD_SECONDS, uid, _maker_of_pods(newest)))
+    return tuple(awaited) or None
+
+
+def _maker_of_pods(newest: Body) -> str:
+    """Return what tells of pods that are not made: the Job; that of a JobSet, which is not watched, by its name."""
+    metadata = newest["metadata"]
+    return _called(in_jobset(metadata["name"])) if newest.get("kind") == keys.JOBSET else str(metadata["uid"])
 
 
 def _active(workload: Body) -> bool:

@@ -56,7 +56,7 @@ async def poll_once(store: Store, queue: WorkQueue, trainers: Trainers) -> int:
     A pod is its user's: whatever comes of one answer, the others are heard, and the operator goes on.
     """
     gate = asyncio.Semaphore(AT_ONCE)
-    running = [key for key, _body in store.jobs() if _running(store, key)]
+    running = [key for key, _runs in store.each(_running)]
 
     async def ask(key: JobKey) -> None:
         pod = store.pod(key)
@@ -111,9 +111,10 @@ async def resync_once(client: Client, store: Store, see_off: SeeOff, namespace: 
             see_off(body)
 
 
-def _running(store: Store, key: JobKey) -> bool:
+def _running(store: Store, key: JobKey) -> bool | None:
+    """Return whether a trainer can be asked: True, or None as `Store.each` wants it."""
     pod = store.pod(key)
     if pod is None or attempt_of(pod) == INSPECTION:  # which trains nothing
-        return False
+        return None
     status = pod.get("status") or {}
-    return status.get("phase") == "Running" and bool(status.get("podIP"))
+    return (status.get("phase") == "Running" and bool(status.get("podIP"))) or None

@@ -177,3 +177,52 @@ def test_of_the_children_of_a_job_that_is_gone_nothing_stays():
     for name in ("x", "y", "z"):
         assert store.forget_pod(versioned(name, "7", name, status={"phase": "Failed"})) == KEY
     assert (store.pods(KEY), store.gone_pods(KEY)) == ((), ())
+
+
+def names_of_children(store, key):
+    looked = store.known(key)
+    return sorted(body["metadata"]["name"] for body in (*looked.workloads, *looked.pods)) or None
+
+
+WORKLOAD, POD = versioned("reviews-1", "5", "a"), versioned("x", "5", "p", status={"phase": "Running"})
+CHANGES = {
+    "a Job is made": lambda store: store.keep_workload(versioned("reviews-2", "7", "b")),
+    "a pod is made": lambda store: store.keep_pod(versioned("y", "7", "q")),
+    "a Job goes": lambda store: store.forget_workload(WORKLOAD),
+    "a pod goes": lambda store: store.forget_pod(POD),
+    "a live look does not find them": lambda store: store.resync(KEY, store.known(KEY), Look((), ()), 9.0),
+    "a live look finds one more": lambda store: store.resync(
+        KEY, store.known(KEY), Look((WORKLOAD, versioned("reviews-2", "7", "b")), (POD,)), 9.0
+    ),
+    "the job goes": lambda store: store.forget_job(KEY),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_is_derived_of_each_job_follows_every_change(change):
+    store = Store()
+    store.keep_workload(WORKLOAD)
+    store.keep_pod(POD)
+    assert store.each(names_of_children) == []  # of a job that nobody has told of yet
+    store.keep_job(job())
+    assert store.each(names_of_children) == [(KEY, ["reviews-1", "x"])]
+    change(store)
+    found = names_of_children(store, KEY)
+    assert found != ["reviews-1", "x"]
+    assert store.each(names_of_children) == ([(KEY, found)] if found else [])
+
+
+def test_what_is_derived_is_asked_of_nobody_who_has_not_changed():
+    store, asked = Store(), []
+    store.keep_job(job())
+
+    def note(_store, key):
+        asked.append(key)
+        return True
+
+    for _ in range(3):
+        assert store.each(note) == [(KEY, True)]
+    assert asked == [KEY]
+    store.keep_job(job())  # a status, of which nothing may be derived
+    store.each(note)
+    assert asked == [KEY]
