@@ -185,6 +185,9 @@ def idle(stage: Stage) -> Figures:
     with stage.operator() as operator:
         late = f"/{keys.PLURAL}/late/status"
         poll_until(lambda: stage.asked(late, since), within=120, waiting_for="a status of the new job")
+        passes = "finetune_operator_reconcile_total"
+        poll_until(lambda: operator.metric(passes) > IDLE_JOBS, within=120, waiting_for="a pass over each job")
+        all_seen = time.time() - began_at
         stage.settled(within=120)
         again = operator.memory_bytes()
     own = [write for write in writes(stage.server.audit_log, since) if write.user == OPERATOR]
@@ -195,6 +198,7 @@ def idle(stage: Stage) -> Figures:
         "memory_after_restart_bytes": again,
         "writes_in_a_quiet_minute": len(written),
         "restart_to_first_status_seconds": first.answered - began_at,
+        "restart_to_all_seen_seconds": all_seen,
         "writes_after_restart": sum(not write.name.startswith("late") for write in own),
     }
 

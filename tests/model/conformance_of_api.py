@@ -492,6 +492,16 @@ def names_and_reasons_select_events(world):
     assert [item["metadata"]["name"] for item in items] == ["e1"]
 
 
+def a_phase_selects_jobs_and_none_those_without_a_status(world):
+    things = Things(world)
+    new, begun = things.fine_tune_job("new"), things.fine_tune_job("begun")
+    path = f"{things.fine_tune_jobs}/begun/status"
+    world.request("PATCH", path, status_patch(begun, {"phase": "Pending"}), patch=APPLY, **MANAGER)
+    for selector, want in {"status.phase=": new, "status.phase=Pending": begun}.items():
+        items = world.request("GET", things.fine_tune_jobs, fieldSelector=selector)[1]["items"]
+        assert [item["metadata"]["name"] for item in items] == [want["metadata"]["name"]], selector
+
+
 def a_list_tells_the_version_it_was_true_at(world):
     things = Things(world)
     made = things.config_map()

@@ -25,6 +25,9 @@ STEPS = 30
 SOME_FIT = some.sampled_from(["it fits"] * 4 + sorted(FITS))
 DOORS = some.sampled_from(["on_job", "on_workload", "on_pod"])
 VERBS = some.sampled_from(["create", "apply", "delete"])
+EARLY = some.sampled_from([0, 0, 2, 4, 8])
+"""Requests and answers of passes over new jobs, before an operator's watches have told of anything."""
+
 PICKS = some.integers(0, 3)
 POLICIES = some.sampled_from(["Background", "Foreground", "Orphan"])
 FAILURES = ["oom", "killed", "evicted", "TrainerError", "DataInvalid", "NonFiniteLoss", "StorageFull"]
@@ -200,10 +203,10 @@ class History(RuleBasedStateMachine):
     def much_time_passes(self, seconds):
         self.story.waits(seconds)
 
-    @rule(behind=some.sampled_from([0, 0, 1, 4]))
-    def an_operator_crashes_and_starts(self, behind):
+    @rule(behind=some.sampled_from([0, 0, 1, 4]), early=EARLY)
+    def an_operator_crashes_and_starts(self, behind, early):
         self.story.crashes()
-        self.story.starts_operator(behind)
+        self.story.starts_operator(behind, early)
 
     @rule()
     def an_operator_crashes(self):
@@ -221,19 +224,19 @@ class History(RuleBasedStateMachine):
         self.story.trouble(what, which)
 
     @precondition(lambda self: self.story.operator is not None)
-    @rule(count=some.integers(1, 8), which=some.integers(0, 1), behind=some.sampled_from([0, 0, 3]))
-    def the_operator_crashes_in_a_pass(self, count, which, behind):
+    @rule(count=some.integers(1, 8), which=some.integers(0, 1), behind=some.sampled_from([0, 0, 3]), early=EARLY)
+    def the_operator_crashes_in_a_pass(self, count, which, behind, early):
         self.story.operator.deliver_all()
         self.story.steps(count, which)
         self.story.crashes()
-        self.story.starts_operator(behind)
+        self.story.starts_operator(behind, early)
 
     @precondition(lambda self: self.story.operator is not None)
-    @rule(count=some.integers(1, 8), which=some.integers(0, 1), behind=some.sampled_from([0, 0, 3]))
-    def another_operator_leads(self, count, which, behind):
+    @rule(count=some.integers(1, 8), which=some.integers(0, 1), behind=some.sampled_from([0, 0, 3]), early=EARLY)
+    def another_operator_leads(self, count, which, behind, early):
         self.story.operator.deliver_all()
         self.story.steps(count, which)
-        self.story.hands_over(behind)
+        self.story.hands_over(behind, early)
 
     @precondition(lambda self: self.story.former is not None)
     @rule()

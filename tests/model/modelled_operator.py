@@ -25,11 +25,12 @@ from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime import handlers
 from finetune_operator.runtime.loop import Reconciler, work
+from finetune_operator.runtime.opening import open_queue
 from finetune_operator.runtime.polling import poll_once
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.process import Telemetry
 
-IDLE = "idle"
+IDLE, LISTED = "idle", "waits for the lists"
 UNEXPECTED = "the operator did not expect"
 LONGEST_PASS = 500
 """Requests of one pass at most; more is a loop without end."""
@@ -158,10 +159,25 @@ class Operator:
             "on_workload": Stream(api, kinds.JOB, keys.LABEL_JOB_UID),
             "on_pod": Stream(api, kinds.POD, keys.LABEL_JOB_UID),
         }
+        self.queue.hold_back()
+        self._opening = open_queue(self.tools.client, self.store, self.queue, self._listed(), where=())
         begin = asyncio.Event()
         begin.set()
         self._workers = [work(begin, self.tools) for _ in range(2)]
         self.places = [self._resume(worker) for worker in self._workers]
+
+    async def _listed(self) -> None:
+        await Turn(LISTED)
+
+    def opens(self) -> None:
+        """Find the jobs that are new: their passes may begin."""
+        while self._resume(self._opening) != LISTED:
+            pass
+
+    def listed(self) -> None:
+        """Know that the watches have told of all that is there: passes over all jobs may begin."""
+        with self._running(), contextlib.suppress(StopIteration):
+            self._opening.send(None)
 
     # Watches.
 
@@ -226,9 +242,9 @@ class Operator:
 
     def crash(self) -> None:
         """End here and now; what was not sent is lost, what was sent is done."""
-        for worker in self._workers:
+        for part in (*self._workers, self._opening):
             with self._running():
-                worker.close()
+                part.close()
 
     def _resume(self, worker: Coroutine[typing.Any, typing.Any, None]) -> str:
         with self._running():

@@ -243,12 +243,16 @@ class Simulation:
 
     # The operator.
 
-    def starts_operator(self, behind: int = 0) -> None:
+    def starts_operator(self, behind: int = 0, early: int = 0) -> None:
+        """Start an operator; new jobs are passed over for so many steps before the watches have told of anything."""
         if self.operator is None:
             self.generation += 1
             self.operator = Operator(self.nodes, f"operator-{self.generation}", PROFILES)
+            self.operator.opens()
+            self.steps(early, 0)
             for door in self.operator.streams:
                 self.operator.list(door, behind)
+            self.operator.listed()
             self.tell(f"an operator starts{f', its lists {behind} changes old' if behind else ''}")
 
     def crashes(self) -> None:
@@ -257,14 +261,14 @@ class Simulation:
             self.operator.crash()
             self.operator = None
 
-    def hands_over(self, behind: int) -> None:
+    def hands_over(self, behind: int, early: int = 0) -> None:
         """Let another operator lead; a request that this one has sent may still arrive, soon, and is its last."""
         if self.operator is not None:
             self.request_lands()
             self.tell(f"another operator leads, the old one is at {self.operator.places}")
             self.former, self.operator = self.operator, None
             self.handed_over = self.clock.now
-            self.starts_operator(behind)
+            self.starts_operator(behind, early)
 
     def request_lands(self) -> None:
         """Let the requests of a former leader arrive; it writes nothing more, since it holds no Lease."""

@@ -8,7 +8,7 @@ import importlib.metadata
 import logging
 import platform
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 import kopf
 from aiohttp import web
@@ -25,6 +25,7 @@ from finetune_operator.runtime import clock, handlers
 from finetune_operator.runtime.config import OperatorConfig
 from finetune_operator.runtime.leader import Clocks, Elector
 from finetune_operator.runtime.loop import Reconciler, work
+from finetune_operator.runtime.opening import open_queue
 from finetune_operator.runtime.polling import listen, poll, resync
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.runtime.server import serve
@@ -73,8 +74,13 @@ async def run(config: OperatorConfig) -> None:
         reconciler = Reconciler(client, store, queue, profiles, telemetry)
         log.info("started", extra=keys(version=__version__, inside=inside, namespaces=config.watch.namespaces or "all"))
         begin, listing = asyncio.Event(), handlers.Listing()
+        queue.hold_back()
+
+        async def opening() -> None:
+            await open_queue(client, store, queue, listing.over(ready), where=config.watch.namespaces)
+
         helpers = [
-            _lead(elector, listing.over(ready), begin, telemetry),
+            _lead(elector, begin, telemetry, opening),
             poll(begin, store, queue, trainers),
             _measure_lag(telemetry),
         ]
@@ -139,17 +145,18 @@ async def _elector(config: OperatorConfig, telemetry: Telemetry, closing: contex
 
 
 async def _lead(
-    elector: Elector | None, listed: Coroutine[object, object, None], begin: asyncio.Event, telemetry: Telemetry
+    elector: Elector | None,
+    begin: asyncio.Event,
+    telemetry: Telemetry,
+    opening: Callable[[], Coroutine[object, object, None]],
 ) -> None:
-    """Let the workers begin once all is listed and this operator leads; return only by an error."""
+    """Let the workers begin once this operator leads; return only by an error."""
     if elector is not None:
         telemetry.leading(False)
-    await listed
-    if elector is not None:
         await elector.acquire()
         telemetry.leading(True)
     begin.set()
-    await (elector.hold() if elector is not None else asyncio.Event().wait())
+    await asyncio.gather(elector.hold() if elector is not None else asyncio.Event().wait(), opening())
 
 
 async def _until_one_ends(*parts: Coroutine[object, object, None]) -> None:

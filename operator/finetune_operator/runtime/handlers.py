@@ -42,9 +42,9 @@ Event = typing.Mapping[str, typing.Any]
 
 
 class Listing:
-    """When the watches have told of all that was there at the start: before that, nobody passes over a job.
+    """When the watches have told of all that was there at the start: until then, old jobs are held back.
 
-    Jobs would be seen without the pods that are listed after them, and thousands of old ones stand before a new one.
+    They would be seen without the pods that are listed after them.
     """
 
     def __init__(self) -> None:

@@ -22,6 +22,8 @@ class WorkQueue:
     def __init__(self) -> None:
         self._waiting: collections.OrderedDict[JobKey, None] = collections.OrderedDict()
         self._new: collections.OrderedDict[JobKey, None] = collections.OrderedDict()
+        self._held: collections.OrderedDict[JobKey, None] | None = None
+        self._early: set[JobKey] = set()
         self._running: set[JobKey] = set()
         self._again: set[JobKey] = set()
         self._since: dict[JobKey, float] = {}
@@ -31,7 +33,7 @@ class WorkQueue:
 
     @property
     def waiting(self) -> int:
-        """Jobs that wait for a pass."""
+        """Jobs that wait for a pass; those held back do not yet."""
         return len(self._waiting) + len(self._new)
 
     @property
@@ -53,12 +55,29 @@ class WorkQueue:
             self._again.add(key)
             return
         self._since.setdefault(key, time.monotonic())
+        if self._held is not None:
+            if first:
+                self._early.add(key)
+            elif key not in self._early:
+                self._held[key] = None
+                return
         if first:
             self._waiting.pop(key, None)
             self._new[key] = None
         elif key not in self._new:
             self._waiting[key] = None
         self._ready.set()
+
+    def hold_back(self) -> None:
+        """Hand out only jobs that nothing was done for yet, and these as often as they ask, until `release`."""
+        self._held = collections.OrderedDict()
+
+    def release(self) -> None:
+        """Hand out all."""
+        held, self._held = self._held or (), None
+        self._early.clear()
+        for key in held:
+            self.add(key)
 
     def add_after(self, key: JobKey, seconds: float) -> None:
         """Ask for a pass later; the sooner of two such wishes counts."""

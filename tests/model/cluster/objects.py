@@ -120,7 +120,8 @@ def field_values(body: Body) -> dict[str, str]:
         told = body.get("involvedObject") or {}
         found |= {f"involvedObject.{field}": str(told.get(field, "")) for field in ("kind", "name", "namespace", "uid")}
         found |= {"reason": body.get("reason", ""), "type": body.get("type", "")}
-    if body.get("kind") == "Pod":
+    if body.get("kind") in {"Pod", "FineTuneJob"}:
         found["status.phase"] = (body.get("status") or {}).get("phase", "")
+    if body.get("kind") == "Pod":
         found["spec.nodeName"] = (body.get("spec") or {}).get("nodeName", "")
     return found

@@ -111,3 +111,36 @@ def test_failures_back_off_up_to_a_bound_and_success_forgets_them():
         assert queue.waiting == 0
 
     asyncio.run(story())
+
+
+def test_until_all_is_listed_only_new_jobs_are_handed_out_as_often_as_they_ask():
+    async def story():
+        queue = WorkQueue()
+        queue.hold_back()
+        queue.add(ONE)
+        assert queue.waiting == 0
+        queue.add(OTHER, first=True)
+        key = await queue.take()
+        queue.done(key)
+        queue.add(OTHER)  # for its status
+        assert (key, await queue.take(), queue.waiting) == (OTHER, OTHER, 0)
+        queue.done(OTHER)
+        queue.release()
+        assert (await queue.take(), queue.waiting) == (ONE, 0)
+        queue.add(OTHER)
+        assert queue.waiting == 1
+
+    asyncio.run(story())
+
+
+def test_what_was_held_back_waits_once_and_behind_what_is_new():
+    async def story():
+        queue = WorkQueue()
+        queue.hold_back()
+        queue.add(ONE)
+        queue.add(ONE)
+        queue.add(OTHER, first=True)
+        queue.release()
+        assert [await queue.take(), await queue.take(), queue.waiting] == [OTHER, ONE, 0]
+
+    asyncio.run(story())
