@@ -220,14 +220,14 @@ class ControlPlane:
             self._folder = pathlib.Path()
 
 
-def poll_until(ask: Callable[[], bool], *, within: float, waiting_for: str) -> None:
-    """Ask until the answer is true; no connection, or half a certificate, is an answer that is not."""
+def poll_until(ask: Callable[[], bool], *, within: float, waiting_for: str, every: float = 0.05) -> None:
+    """Ask every so many seconds until the answer is true; no connection, or half a certificate, is one that is not."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             if ask():
                 return
-        time.sleep(0.05)
+        time.sleep(every)
     raise TimeoutError(f"waited {within:.0f} s for {waiting_for}")
 
 
