@@ -25,7 +25,7 @@ from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime import handlers
 from finetune_operator.runtime.loop import Reconciler, work
-from finetune_operator.runtime.opening import open_queue
+from finetune_operator.runtime.opening import open_once
 from finetune_operator.runtime.polling import poll_once
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.process import Telemetry
@@ -160,7 +160,7 @@ class Operator:
             "on_pod": Stream(api, kinds.POD, keys.LABEL_JOB_UID),
         }
         self.queue.hold_back()
-        self._opening = open_queue(self.tools.client, self.store, self.queue, self._listed(), where=())
+        self._opening = open_once(self.tools, self._listed, where=())
         begin = asyncio.Event()
         begin.set()
         self._workers = [work(begin, self.tools) for _ in range(2)]

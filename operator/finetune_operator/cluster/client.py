@@ -44,9 +44,6 @@ JSON = "application/json"
 METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
 """What a list is asked for of which nothing but the objects' metadata counts."""
 
-CACHED = "0"
-"""The resourceVersion of a list as the API server has it in memory, maybe a moment old."""
-
 PAGE = 500
 """Objects in one page of such a list."""
 MERGE = "application/merge-patch+json"
@@ -140,14 +137,11 @@ class Client:
         return await self._object(Request("create", resource, resource.path(namespace), body=body, seconds=seconds))
 
     async def list(
-        self, resource: Resource, namespace: str, *, label_selector: str = "", field_selector: str = "", at: str = ""
+        self, resource: Resource, namespace: str, *, label_selector: str = "", field_selector: str = ""
     ) -> list[Body]:
-        """Read all objects of a namespace, or without one of all, that both selectors match.
-
-        `at` is a resourceVersion; `CACHED` spares the API server its storage.
-        """
-        asked = (("labelSelector", label_selector), ("fieldSelector", field_selector), ("resourceVersion", at))
-        query = tuple((name, value) for name, value in asked if value)
+        """Read all objects of a namespace, or without one of all, that both selectors match."""
+        selectors = (("labelSelector", label_selector), ("fieldSelector", field_selector))
+        query = tuple((name, value) for name, value in selectors if value)
         found = await self._object(Request("list", resource, resource.path(namespace), query=query))
         return typing.cast("list[Body]", found["items"])
 

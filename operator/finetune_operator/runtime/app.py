@@ -8,7 +8,7 @@ import importlib.metadata
 import logging
 import platform
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 
 import kopf
 from aiohttp import web
@@ -75,12 +75,9 @@ async def run(config: OperatorConfig) -> None:
         log.info("started", extra=keys(version=__version__, inside=inside, namespaces=config.watch.namespaces or "all"))
         begin, listing = asyncio.Event(), handlers.Listing()
         queue.hold_back()
-
-        async def opening() -> None:
-            await open_queue(client, store, queue, listing.over(ready), where=config.watch.namespaces)
-
         helpers = [
-            _lead(elector, begin, telemetry, opening),
+            _lead(elector, begin, telemetry),
+            open_queue(begin, reconciler, lambda: listing.over(ready), where=config.watch.namespaces),
             poll(begin, store, queue, trainers),
             _measure_lag(telemetry),
         ]
@@ -144,19 +141,14 @@ async def _elector(config: OperatorConfig, telemetry: Telemetry, closing: contex
     return Elector(lock, f"{platform.node()}_{uuid.uuid4()}", Clocks(clock.steady, clock.now, asyncio.sleep))
 
 
-async def _lead(
-    elector: Elector | None,
-    begin: asyncio.Event,
-    telemetry: Telemetry,
-    opening: Callable[[], Coroutine[object, object, None]],
-) -> None:
+async def _lead(elector: Elector | None, begin: asyncio.Event, telemetry: Telemetry) -> None:
     """Let the workers begin once this operator leads; return only by an error."""
     if elector is not None:
         telemetry.leading(False)
         await elector.acquire()
         telemetry.leading(True)
     begin.set()
-    await asyncio.gather(elector.hold() if elector is not None else asyncio.Event().wait(), opening())
+    await (elector.hold() if elector is not None else asyncio.Event().wait())
 
 
 async def _until_one_ends(*parts: Coroutine[object, object, None]) -> None:

@@ -5,8 +5,11 @@ import asyncio
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster.errors import Rejected
 from finetune_operator.cluster.store import Store
-from finetune_operator.runtime.opening import open_queue
+from finetune_operator.planning.profiles import Profiles
+from finetune_operator.runtime.loop import Reconciler
+from finetune_operator.runtime.opening import open_once
 from finetune_operator.runtime.queue import WorkQueue
+from finetune_operator.telemetry.process import Telemetry
 
 OLD, NEW = JobKey("team", "old", "uid-of-old"), JobKey("team", "new", "uid-of-new")
 
@@ -17,8 +20,8 @@ class Server:
     def __init__(self, **new):
         self.new, self.asked = new, []
 
-    async def list(self, resource, namespace, *, field_selector, at):
-        self.asked.append((resource.plural, namespace, field_selector, at))
+    async def list(self, resource, namespace, *, field_selector):
+        self.asked.append((resource.plural, namespace, field_selector))
         found = self.new.get(namespace or "all")
         if found is None:
             raise Rejected(400, "field label not supported: status.phase")
@@ -32,7 +35,8 @@ def opened(server, *where):
         store, queue, told = Store(), WorkQueue(), asyncio.Event()
         queue.hold_back()
         queue.add(OLD)
-        opening = asyncio.create_task(open_queue(server, store, queue, told.wait(), where=where))
+        tools = Reconciler(server, store, queue, Profiles(), Telemetry("test"))
+        opening = asyncio.create_task(open_once(tools, told.wait, where=where))
         await asyncio.sleep(0)
         before = [await queue.take() for _ in range(queue.waiting)]
         assert all(store.job(key) for key in before)
@@ -46,7 +50,7 @@ def opened(server, *where):
 def test_new_jobs_go_before_all_is_listed_and_the_others_after():
     server = Server(all=[NEW])
     assert opened(server) == ([NEW], [OLD])
-    assert server.asked == [("finetunejobs", "", "status.phase=", "0")]
+    assert server.asked == [("finetunejobs", "", "status.phase=")]
 
 
 def test_each_watched_namespace_is_asked():
