@@ -25,8 +25,7 @@ from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime import handlers
 from finetune_operator.runtime.loop import Reconciler, work
-from finetune_operator.runtime.opening import open_once
-from finetune_operator.runtime.polling import poll_once
+from finetune_operator.runtime.polling import open_once, poll_once
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.process import Telemetry
 

@@ -25,8 +25,7 @@ from finetune_operator.runtime import clock, handlers
 from finetune_operator.runtime.config import OperatorConfig
 from finetune_operator.runtime.leader import Clocks, Elector
 from finetune_operator.runtime.loop import Reconciler, work
-from finetune_operator.runtime.opening import open_queue
-from finetune_operator.runtime.polling import listen, poll, resync
+from finetune_operator.runtime.polling import listen, open_queue, poll, resync
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.runtime.server import serve
 from finetune_operator.runtime.views import Sight, prices

@@ -1,13 +1,15 @@
 """Asks what no watch tells: trainers how far they are, Events why pods do not start, Kueue why it gives no place.
 
-And which jobs are gone: a watch that begins again lists what is there, and never tells what vanished meanwhile.
+And which jobs are gone: a watch that begins again lists what is there, and never tells what vanished meanwhile. And at
+the start which jobs are new, before the watches have told of thousands of old ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from finetune_operator.api.identity import JobKey
 from finetune_operator.cluster import warnings
@@ -18,6 +20,8 @@ from finetune_operator.cluster.store import Body, Store, attempt_of
 from finetune_operator.cluster.trainers import Trainers
 from finetune_operator.manifests.names import INSPECTION
 from finetune_operator.runtime import clock
+from finetune_operator.runtime.handlers import slim
+from finetune_operator.runtime.loop import Reconciler
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.logs import keys
 
@@ -38,6 +42,9 @@ RESYNC_SECONDS = 600.0
 
 BUSY_WITH_WARNINGS = 0.05
 """Part of the time that looking at Events may take; where they are many, they are looked at less often."""
+
+NEW = "status.phase="
+"""Selects the jobs that nothing was done for yet: they have no phase."""
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +116,31 @@ async def resync_once(client: Client, store: Store, see_off: SeeOff, namespace: 
     for key, body in known:
         if key.uid not in there:
             see_off(body)
+
+
+Listed = Callable[[], Awaitable[object]]
+"""Waits until the watches have told of all that was there at the start."""
+
+
+async def open_queue(begin: asyncio.Event, tools: Reconciler, listed: Listed, *, where: Sequence[str]) -> None:
+    """Have jobs handed out, once this operator may begin; never return. In the whole cluster, or in some namespaces."""
+    await begin.wait()
+    await open_once(tools, listed, where=where)
+    await asyncio.Event().wait()
+
+
+async def open_once(tools: Reconciler, listed: Listed, *, where: Sequence[str]) -> None:
+    """Have new jobs begun at once, and the others looked at once all is listed.
+
+    With thousands of jobs the watches take many seconds to tell of them, and those that came while no operator ran are
+    among the last. One that an operator had begun before it ended is found under its name, which holds its uid.
+    """
+    for namespace in where or [""]:
+        with contextlib.suppress(ApiError):  # the watches tell of them later
+            for body in await tools.client.list(JOBS, namespace, field_selector=NEW):
+                tools.queue.add(tools.store.keep_job(slim(body)), first=True)
+    await listed()
+    tools.queue.release()
 
 
 def _running(store: Store, key: JobKey) -> bool | None:

@@ -7,7 +7,7 @@ from finetune_operator.cluster.errors import Rejected
 from finetune_operator.cluster.store import Store
 from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime.loop import Reconciler
-from finetune_operator.runtime.opening import open_once
+from finetune_operator.runtime.polling import open_once
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.process import Telemetry
 
