@@ -1,13 +1,15 @@
-"""Which trainers are asked how far they are."""
+"""Which trainers are asked how far they are, and which jobs are gone, or new at the start."""
 
 import asyncio
 
 from finetune_operator.api.identity import JobKey
-from finetune_operator.cluster.errors import Unreachable
+from finetune_operator.cluster.errors import Rejected, Unreachable
 from finetune_operator.cluster.store import Store
+from finetune_operator.planning.profiles import Profiles
 from finetune_operator.runtime import polling
 from finetune_operator.runtime.handlers import farewell
-from finetune_operator.runtime.polling import poll_once, resync, resync_once
+from finetune_operator.runtime.loop import Reconciler
+from finetune_operator.runtime.polling import open_once, poll_once, resync, resync_once
 from finetune_operator.runtime.queue import WorkQueue
 from finetune_operator.telemetry.process import Telemetry
 from finetune_trainer.contract import Progress
@@ -173,3 +175,55 @@ def test_jobs_are_looked_for_in_rounds_once_this_operator_leads(monkeypatch):
 
     asyncio.run(play())
     assert [namespace for _kind, namespace in server.asked] == ["a", "b", "a"]
+
+
+OLD, NEW = JobKey("team", "old", "uid-of-old"), JobKey("team", "new", "uid-of-new")
+
+
+class NewJobs:
+    """Tells the new jobs of each namespace, or refuses to."""
+
+    def __init__(self, **new):
+        self.new, self.asked = new, []
+
+    async def list(self, resource, namespace, *, field_selector):
+        self.asked.append((resource.plural, namespace, field_selector))
+        found = self.new.get(namespace or "all")
+        if found is None:
+            raise Rejected(400, "field label not supported: status.phase")
+        return [{"metadata": {"namespace": one.namespace, "name": one.name, "uid": one.uid}} for one in found]
+
+
+def opened(server, *where):
+    """Return the jobs handed out before the watches have told of all, and after."""
+
+    async def story():
+        store, queue, told = Store(), WorkQueue(), asyncio.Event()
+        queue.hold_back()
+        queue.add(OLD)
+        tools = Reconciler(server, store, queue, Profiles(), Telemetry("test"))
+        opening = asyncio.create_task(open_once(tools, told.wait, where=where))
+        await asyncio.sleep(0)
+        before = [await queue.take() for _ in range(queue.waiting)]
+        assert all(store.job(key) for key in before)
+        told.set()
+        await opening
+        return before, [await queue.take() for _ in range(queue.waiting)]
+
+    return asyncio.run(story())
+
+
+def test_new_jobs_go_before_all_is_listed_and_the_others_after():
+    server = NewJobs(all=[NEW])
+    assert opened(server) == ([NEW], [OLD])
+    assert server.asked == [("finetunejobs", "", "status.phase=")]
+
+
+def test_each_watched_namespace_is_asked():
+    server = NewJobs(team=[NEW], other=[])
+    assert opened(server, "other", "team") == ([NEW], [OLD])
+    assert [one[1] for one in server.asked] == ["other", "team"]
+
+
+def test_an_api_server_that_cannot_select_new_jobs_leaves_them_to_the_watches():
+    assert opened(NewJobs()) == ([], [OLD])
