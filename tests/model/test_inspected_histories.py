@@ -20,8 +20,8 @@ from shapes import SPEC
 from simulation import NAMES
 
 HISTORIES = int(os.environ.get("HISTORIES", "2000")) // 20
-FOR_A_BUG = 60
-"""Histories in which a bug has to show; usually one of the first ten does."""
+FOR_A_BUG = 150
+"""Histories in which a bug has to show; one of the first 4 to 60 does, in most draws one of the first ten."""
 
 UNKNOWN = {"name": "of-their-own", "source": {"claim": {"name": "shared", "path": "own"}}}
 SHAPES = {
