@@ -1,4 +1,4 @@
-"""The trainer of a run before its first step, made as the recipe makes it."""
+"""The trainer of a run before its first step, made as the recipe makes it, or as if it had made some."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,3 +24,14 @@ def trainer_of(
         base.tokenizer.chat_template = template or None
     model = adapters.attach(base.model, run, objective.head)
     return objective.build(Ingredients(run=run, model=model, tokenizer=base.tokenizer, data=data, note=note))
+
+
+def stirred(trainer: Any) -> Any:
+    """Move all that learns, as some training would: a new adapter changes nothing. Every process moves it alike."""
+    import torch
+
+    torch.manual_seed(1)
+    for weight in trainer.model.parameters():
+        if weight.requires_grad:
+            weight.data += 0.02 * torch.randn_like(weight)
+    return trainer

@@ -12,8 +12,8 @@ import pytest
 import torch
 from finetune_trainer.contract import DistributionSettings, to_json
 from finetune_trainer.objectives import measures
-from torch.nn.functional import cross_entropy
-from untrained import trainer_of
+from torch.nn.functional import cross_entropy, logsigmoid
+from untrained import stirred, trainer_of
 
 ROOT = Path(__file__).parents[3]
 MEASURED_SECONDS = 120
@@ -70,20 +70,41 @@ def by_hand(trainer, task):
     return total / count
 
 
+def pairs_by_hand(trainer):
+    """The metrics of a preference, each pair read on its own, by the paper's formula."""
+    margins = []
+    for number in range(len(trainer.eval_dataset)):
+        pair = trainer.data_collator([trainer.eval_dataset[number]])
+        learnt = likelihoods(trainer.model, pair)
+        with trainer.model.disable_adapter():
+            better, worse = trainer.beta * (learnt - likelihoods(trainer.model, pair))
+        margins.append(better - worse)
+    margins = torch.stack(margins)
+    return {
+        "loss": -logsigmoid(margins).mean().item(),
+        "reward-accuracy": (margins > 0).double().mean().item(),
+        "reward-margin": margins.mean().item(),
+    }
+
+
+def likelihoods(model, pair):
+    """How likely the two answers of a pair are, as logarithms."""
+    with torch.no_grad():
+        logits = model(input_ids=pair["input_ids"], attention_mask=pair["attention_mask"]).logits
+    chosen = logits[:, :-1].log_softmax(-1).gather(-1, pair["input_ids"][:, 1:, None])[..., 0]
+    return (chosen * pair["completion_mask"][:, 1:]).sum(-1)
+
+
 @pytest.mark.parametrize("task", [*SCORED, "preference"])
 def test_metrics_do_not_depend_on_how_many_rows_a_batch_has(a_small_run, task):
-    trainer = trainer_of(a_small_run(task=task, evaluation__metrics=METRICS.get(task, ()), **ROWS))
-    torch.manual_seed(1)
-    for weight in trainer.model.parameters():
-        if weight.requires_grad:  # as after some training, for a new adapter changes nothing
-            weight.data += 0.02 * torch.randn_like(weight)
+    trainer = stirred(trainer_of(a_small_run(task=task, evaluation__metrics=METRICS.get(task, ()), **ROWS)))
     found = []
     for size in (1, 3, 8):
         trainer.args.per_device_eval_batch_size = size
         found.append(measured(trainer))
     assert found == [pytest.approx(found[0], rel=1e-5, abs=1e-5)] * 3
-    if task in SCORED:
-        assert found[0]["loss"] == pytest.approx(by_hand(trainer, task), abs=1e-5)
+    want = {"loss": by_hand(trainer, task)} if task in SCORED else pairs_by_hand(trainer)
+    assert {name: found[0][name] for name in want} == pytest.approx(want, abs=1e-5)
 
 
 ONE_OF_TWO = """
@@ -95,13 +116,13 @@ from finetune_trainer.distributed.seat import Seat
 from finetune_trainer.distributed.world import World
 from finetune_trainer.objectives import registry
 from finetune_trainer.process import environment
-from untrained import trainer_of
+from untrained import stirred, trainer_of
 
-environment.hide(registry.OPTIONAL_LIBRARIES)
+environment.hide({*registry.OPTIONAL_LIBRARIES} - {*registry.PREFERENCE.libraries})
 rank, port, *files = sys.argv[1:]
 World(Seat(rank=int(rank), size=2, local_rank=int(rank), local_size=2, port=int(port))).join(print)
 for file in files:
-    found = trainer_of(from_json(TrainerRun, Path(file).read_text())).evaluate()
+    found = stirred(trainer_of(from_json(TrainerRun, Path(file).read_text()))).evaluate()
     print("measured", json.dumps(found), flush=True)
 os._exit(0)  # not waiting for the thread that listens to the other process
 """
@@ -109,11 +130,11 @@ os._exit(0)  # not waiting for the thread that listens to the other process
 
 def test_two_processes_measure_what_one_does(a_small_run, tmp_path):
     files, want = [], []
-    for task in ("text-classification", "token-classification", "question-answering", "translation"):
+    for task in ("text-classification", "token-classification", "question-answering", "translation", "preference"):
         run = a_small_run(task=task, evaluation__metrics=METRICS.get(task, ()), **ROWS)
         rows = Path(run.dataset.path).rename(tmp_path / f"{task}.jsonl")
         run = replace(run, dataset=replace(run.dataset, path=str(rows)))
-        trainer = trainer_of(run)
+        trainer = stirred(trainer_of(run))
         assert len(trainer.eval_dataset) % 6 not in {0, 3}  # so that rows fill up the last batch of one process
         want.append(measured(trainer))
         shared = replace(run, distribution=DistributionSettings(strategy="ddp", processes_per_node=2))

@@ -23,9 +23,6 @@ STEPS = {
 }
 """How long each is trained."""
 
-ALL_SECONDS = 1200
-"""Longest that all of them may take on two shared cores."""
-
 ROWS, HELD_OUT = 1000, 250
 """Rows that are taken from each file, from all over it since some are sorted."""
 
@@ -82,15 +79,12 @@ def test_every_scenario_and_every_technique_is_among_them():
     assert {cell.technique for cell in stood_for} >= {*Technique, cells.BASELINE}
 
 
-@pytest.mark.timeout(ALL_SECONDS)
-def test_held_out_rows_are_answered_better_after_than_before_and_as_well_in_a_fresh_process(trained):
-    """One test, so that processes which share the tests out among them train each cell once."""
-    everything = [trained(name) for name in STEPS]
-    for one in everything:
-        metric = running.judged_by(one.cell, one.report)
-        before, after = one.report.metrics_before[metric], one.report.metrics_after[metric]
-        assert running.is_better(metric, before, after), (one.cell.name, metric, before, after)
-    again = running.load_again([one.run_file for one in everything])
-    for one, metrics in zip(everything, again, strict=True):
-        found = running.figures(one.cell, one.plan, one.report, reloaded=metrics, cpu_seconds=0.0)
-        assert found.is_kept, (one.cell.name, found)
+@pytest.mark.parametrize("name", STEPS)
+def test_held_out_rows_are_answered_better_after_than_before_and_as_well_in_a_fresh_process(trained, name):
+    one = trained(name)
+    metric = running.judged_by(one.cell, one.report)
+    before, after = one.report.metrics_before[metric], one.report.metrics_after[metric]
+    assert running.is_better(metric, before, after), (metric, before, after)
+    (again,) = running.load_again([one.run_file])
+    found = running.figures(one.cell, one.plan, one.report, reloaded=again, cpu_seconds=0.0)
+    assert found.is_kept, found

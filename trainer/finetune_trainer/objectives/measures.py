@@ -104,17 +104,17 @@ class MeasuresMore:
         raise NotImplementedError
 
 
-class MeansOverTokens:
-    """Mixed into a library's trainer of texts: the loss of an evaluation is a mean over all supervised tokens.
+class MeansOverRows:
+    """Mixed into a library's trainer: the loss of an evaluation is a mean over all that is supervised in its rows.
 
-        loss = losses of the supervised tokens of all rows, summed / their number
+        loss = losses of what is supervised in all rows, summed / how much that is
 
     The library takes a mean within each batch and then one of these means. That depends on which rows meet in a batch;
     and of several processes, it counts twice the rows that fill up the last batches.
     """
 
     means: Sequence[float]
-    """What the newest evaluation found: the loss, and after it what else `of_tokens` gives."""
+    """What the newest evaluation found: the loss, and after it what else was noted."""
 
     def evaluation_loop(self, dataloader: Any, *arguments: Any, metric_key_prefix: str = "eval", **more: Any) -> Any:
         """Measure what the library does, and put the loss right."""
@@ -130,15 +130,26 @@ class MeansOverTokens:
         output.metrics[f"{metric_key_prefix}_loss"] = self.means[0]
         return output
 
+    def note(self, *of_rows: Any) -> None:
+        """Keep what a batch holds, those of all processes: how much of each row is supervised, its loss, and more.
+
+        Each is of shape (rows,), a sum over the row.
+        """
+        import torch
+
+        self._sums.append(self.accelerator.gather(torch.stack(of_rows, -1)))  # type: ignore[attr-defined]
+
+
+class MeansOverTokens(MeansOverRows):
+    """Mixed into a library's trainer of texts: tokens are what is supervised."""
+
     def prediction_step(self, model: Any, *arguments: Any, **more: Any) -> Any:
-        """Note the sums of each row, those of all processes, before the library makes a mean of the batch."""
+        """Note the sums of each row, before the library makes a mean of the batch."""
         import torch
 
         def noted(**given: Any) -> Any:
             outputs = model(**given)
-            tokens = self.of_tokens(outputs, given["labels"])
-            sums = torch.stack([each.sum(-1, dtype=torch.float64) for each in tokens], -1)
-            self._sums.append(self.accelerator.gather(sums))  # type: ignore[attr-defined]
+            self.note(*(each.sum(-1, dtype=torch.float64) for each in self.of_tokens(outputs, given["labels"])))
             return outputs
 
         return super().prediction_step(noted, *arguments, **more)  # type: ignore[misc]

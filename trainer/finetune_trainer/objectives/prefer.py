@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset, disable_progress_bars
+from torch.nn.functional import logsigmoid
 from trl import DPOConfig, DPOTrainer
 
 from finetune_trainer.contract import FailureReason
@@ -39,13 +41,12 @@ MOVES_THE_BASE = ("pissa", "olora", "loftq")
 """Starts of LoRA that are not zero, so that the model without the adapter is not the one that came."""
 
 PROMPT, ANSWERS = "prompt_ids", ("chosen_ids", "rejected_ids")
-REWARDS = ("accuracies", "margins")
 UNDECIDED = 0.5
 """Of two answers, a model that prefers neither picks the better one half of the time."""
 
 
-class PreferenceTrainer(measures.MeasuresMore, DPOTrainer):  # type: ignore[misc]
-    """TRL's trainer, whose evaluation also returns the rewards that it only logs, and whose rows are kept."""
+class PreferenceTrainer(measures.MeasuresMore, measures.MeansOverRows, DPOTrainer):  # type: ignore[misc]
+    """TRL's trainer, whose evaluation also returns the rewards, of each pair once, and whose rows are kept."""
 
     def __init__(self, *arguments: Any, sides: Mapping[str, LibraryRows], **more: Any) -> None:
         self._sides = sides
@@ -67,12 +68,30 @@ class PreferenceTrainer(measures.MeasuresMore, DPOTrainer):  # type: ignore[misc
 
         return self._sides[dataset_name].obtain(prepared)
 
+    def prediction_step(self, model: Any, inputs: Mapping[str, Any], *arguments: Any, **more: Any) -> Any:
+        """Note the rewards of each pair: how much likelier an answer has become, times beta (Rafailov et al. 2023)."""
+        length = inputs["completion_mask"].shape[1] - 1  # learnt prompts come before it
+        found: list[Any] = []
+
+        def note(_model: Any, _arguments: Any, outputs: Any) -> None:
+            found.append(outputs.log_probs[:, -length:].sum(-1, dtype=torch.float64))
+
+        asked = [self.model] if self.ref_model is None else [self.model, self.ref_model]
+        hooks = [one.register_forward_hook(note) for one in asked]
+        try:
+            measured = super().prediction_step(model, inputs, *arguments, **more)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        learnt, as_it_came = found
+        better, worse = (self.beta * (learnt - as_it_came)).chunk(2)
+        margin = better - worse
+        self.note(torch.ones_like(margin), -logsigmoid(margin), (margin > 0).double(), margin)
+        return measured
+
     def more(self, _loss: float) -> dict[str, float]:
         """Return the share of pairs told apart, and by how much."""
-        found = self._metrics["eval"]  # by batches; emptied when it is logged, right after this
-        rows, size = len(self.eval_dataset), self.args.per_device_eval_batch_size * self.args.world_size
-        pairs = [min(size, rows - first) for first in range(0, rows, size)]
-        accuracy, margin = (float(np.average(found[f"rewards/{name}"], weights=pairs)) for name in REWARDS)
+        _loss, accuracy, margin = self.means
         return {"reward-accuracy": accuracy if round(margin, 6) else UNDECIDED, "reward-margin": margin}
 
 
