@@ -18,8 +18,8 @@ STEPS = {
     "chatbot/zero": 20,
     "creative-generation/full": 10,
     "creative-generation/dora": 20,
-    "reduce-memory/qlora": 60,
-    "aggregate-gpu-memory/deepspeed": 30,
+    "reduce-memory/qlora": 30,
+    "aggregate-gpu-memory/deepspeed": 15,
 }
 """How long each is trained."""
 
