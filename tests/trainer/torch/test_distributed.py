@@ -145,6 +145,31 @@ def delivered(run):
     return load_file(file)
 
 
+def test_pairs_are_measured_as_by_one_process_where_the_model_as_it_came_is_divided_too(
+    a_small_run, together, carry_out, tmp_path
+):
+    """Of 55 rows 11 are held out, which two processes cannot share out evenly."""
+
+    def preferring(distribution, name):
+        run = a_small_run(
+            task="preference",
+            method="full",
+            rows=55,
+            training__max_steps=2,
+            training__micro_batch_size=4,
+            training__gradient_accumulation_steps=2 // distribution.processes_per_node,
+            checkpoints__every_steps=None,
+        )
+        return elsewhere(replace(run, distribution=distribution), tmp_path, name)
+
+    (tmp_path / "alone").mkdir()
+    _code, want = carry_out(preferring(DistributionSettings(), "alone"))
+    code, found, said = together(preferring(zero(3), "together"))
+    assert (code, "engine: ZeRO 3 DeepSpeedEngine on 2 processes" in said) == (ExitCode.SUCCEEDED, True)
+    assert found.metrics_after == pytest.approx(want.metrics_after, abs=2e-3)
+    assert found.metrics_after["reward-margin"] > 0
+
+
 def stop_the_second(process):
     os.kill(children(process)[1], signal.SIGTERM)
 
