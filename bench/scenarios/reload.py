@@ -1,9 +1,9 @@
 # ruff: noqa: INP001, T201
-"""Loads what runs delivered into their base models, in this fresh process, and measures the held-out rows again.
+"""Loads what a run delivered into its base model, in this fresh process, and measures the held-out rows again.
 
-    python bench/scenarios/reload.py RUN_FILE ...
+    python bench/scenarios/reload.py RUN_FILE
 
-The last lines printed are JSON objects of metrics, one for each file and in their order.
+The last line printed is a JSON object of metrics, after whatever libraries say.
 
 Not here: the run itself (`running.py`).
 """
@@ -20,10 +20,9 @@ from finetune_trainer.process import environment
 
 
 def main() -> None:
-    """Measure each, and print all at the end, after whatever libraries say."""
+    """Measure and print."""
     environment.prepare()
-    found = [measured(Path(file)) for file in sys.argv[1:]]
-    print("", *(json.dumps(one) for one in found), sep="\n")
+    print("", json.dumps(measured(Path(sys.argv[1]))), sep="\n")
 
 
 def measured(file: Path) -> dict[str, float]:

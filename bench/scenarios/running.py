@@ -108,7 +108,7 @@ def measure(cell: Cell, samples: Path, folder: Path) -> Figures:
     before = _cpu_seconds()
     carry_out(cell, files)
     used = _cpu_seconds() - before
-    (reloaded,) = load_again([files[0]])
+    reloaded = load_again(files[0])
     found = figures(cell, decided, report_of(folder), reloaded=reloaded, cpu_seconds=round(used, 1))
     if not found.is_better:
         raise CellFailed(f"{cell.name}: {found.metric} went from {found.before} to {found.after}")
@@ -190,15 +190,16 @@ def carry_out(cell: Cell, files: Sequence[Path]) -> None:
             process.kill()
 
 
-def load_again(files: Sequence[Path]) -> list[dict[str, float]]:
-    """Measure what each of these runs delivered, all in one fresh process.
+def load_again(file: Path) -> dict[str, float]:
+    """Measure what a run delivered, in a fresh process.
 
     Raises:
         CellFailed: the process fails, or takes too long.
     """
     script = str(Path(__file__).with_name("reload.py"))
-    said = _finish("loading again", _start([script, *map(str, files)], {}))
-    return [json.loads(line) for line in said.splitlines()[-len(files) :]]
+    said = _finish("loading again", _start([script, str(file)], {}))
+    found: dict[str, float] = json.loads(said.splitlines()[-1])
+    return found
 
 
 def report_of(folder: Path) -> ExitReport:

@@ -37,7 +37,7 @@ class Trained:
     report: ExitReport
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def few_rows(samples, tmp_path_factory):
     """Give the samples with fewer rows."""
     folder = tmp_path_factory.mktemp("samples")
@@ -85,6 +85,6 @@ def test_held_out_rows_are_answered_better_after_than_before_and_as_well_in_a_fr
     metric = running.judged_by(one.cell, one.report)
     before, after = one.report.metrics_before[metric], one.report.metrics_after[metric]
     assert running.is_better(metric, before, after), (metric, before, after)
-    (again,) = running.load_again([one.run_file])
+    again = running.load_again(one.run_file)
     found = running.figures(one.cell, one.plan, one.report, reloaded=again, cpu_seconds=0.0)
     assert found.is_kept, found

@@ -91,7 +91,7 @@ class PreferenceTrainer(measures.MeasuresMore, measures.MeansOverRows, DPOTraine
 
     def more(self, _loss: float) -> dict[str, float]:
         """Return the share of pairs told apart, and by how much."""
-        _loss, accuracy, margin = self.means
+        accuracy, margin = self.means[1:]
         return {"reward-accuracy": accuracy if round(margin, 6) else UNDECIDED, "reward-margin": margin}
 
 
