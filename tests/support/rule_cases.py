@@ -426,7 +426,8 @@ def all_wants():
     return {
         *(case.want for case in CASES.values()),
         *(want for want, _bad, _good in NAMES.values()),
-        *(f"spec.{name}: immutable" for name in KEPT),
+        *(f"spec.{name}: immutable; delete" for name in KEPT),
+        *(f"spec.{name}: immutable, set or unset" for name in KEPT if name not in REQUIRED),
         ITSELF,
         UNDONE,
     }

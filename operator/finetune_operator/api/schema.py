@@ -10,8 +10,9 @@ import typing
 from pydantic import BaseModel
 
 from finetune_operator.api import keys
+from finetune_operator.api.v1alpha1.contradictions import neither_comes_nor_goes, unchanged
 from finetune_operator.api.v1alpha1.model import PATH, rule
-from finetune_operator.api.v1alpha1.spec import FineTuneJobSpec
+from finetune_operator.api.v1alpha1.spec import IMMUTABLE, FineTuneJobSpec
 from finetune_operator.api.v1alpha1.status import FineTuneJobStatus
 
 JsonObject = dict[str, typing.Any]
@@ -66,7 +67,7 @@ def crd() -> JsonObject:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": structural(FineTuneJobSpec, "spec"),
+            "spec": _kept(structural(FineTuneJobSpec, "spec"), "spec"),
             "status": _in_parts(structural(FineTuneJobStatus, "status")),
         },
         RULES: [dict(one) for one in OF_THE_WHOLE],
@@ -108,6 +109,16 @@ def structural(model: type[BaseModel], path: str) -> JsonObject:
     """Return a model's schema in the structural form that a CRD asks for: no references, no unions, no titles."""
     schema = model.model_json_schema(by_alias=True)
     return _inline(schema, schema.get("$defs", {}), path)
+
+
+def _kept(spec: JsonObject, path: str) -> JsonObject:
+    """Put into a spec the rules that keep its fields as they were admitted."""
+    for name in IMMUTABLE:
+        field, at = spec["properties"][name], f"{path}.{name}"
+        field[RULES] = [unchanged(at), *field.get(RULES, ())]
+        if name not in spec["required"]:
+            spec[RULES].append(neither_comes_nor_goes(name, at))
+    return spec
 
 
 def _in_parts(status: JsonObject) -> JsonObject:

@@ -102,8 +102,9 @@ def test_fields_that_may_change_say_so_and_the_others_have_a_rule(schema):
     spec = schema["properties"]["spec"]
     for name, node in spec["properties"].items():
         assert (name in IMMUTABLE) == (" Mutable" not in node["description"]), name
-        kept = [rule for rule in spec[RULES] if rule["message"].startswith(f"spec.{name}: immutable")]
-        assert len(kept) == (name in IMMUTABLE), name
+        assert any(rule["rule"] == "self == oldSelf" for rule in node.get(RULES, [])) == (name in IMMUTABLE), name
+        comes_or_goes = [rule for rule in spec[RULES] if rule["message"].startswith(f"spec.{name}: immutable")]
+        assert len(comes_or_goes) == (name in IMMUTABLE and name not in spec["required"]), name
     assert set(IMMUTABLE) < spec["properties"].keys()
 
 

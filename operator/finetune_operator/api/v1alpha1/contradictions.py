@@ -1,5 +1,8 @@
 """The CEL rules that look at more than one group of a spec, and those that look at what the spec was before.
 
+They are asked at every write, also of a status. Each look at a field costs the API server a map of all its neighbours,
+so that a rule begins with what decides most jobs.
+
 Not here: rules within one group, which stand at its model.
 """
 
@@ -36,6 +39,8 @@ ROLES: typing.Final[dict[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Tasks that read a column."""
 
+_AGAIN = "delete the job and apply it again, or apply it under another name"
+
 _GENERATED = ("loss", "perplexity", "exact-match", "bleu", "chrf", "rouge-l")
 _CLASSIFIED = ("loss", "accuracy", "f1", "precision", "recall")
 
@@ -59,20 +64,25 @@ def between_groups() -> tuple[Rule, ...]:
     return (*_of_task(), *_of_training(), *_of_devices(), *_of_output())
 
 
-def over_time(groups: tuple[str, ...]) -> tuple[Rule, ...]:
-    """Return the rules about change: which fields of a spec never do, and which not back."""
-    kept = (
+def unchanged(path: str) -> Rule:
+    """Return the rule at a field that stays as it was admitted."""
+    return rule("self == oldSelf", f"{path}: immutable; {_AGAIN}")
+
+
+def neither_comes_nor_goes(name: str, path: str) -> Rule:
+    """Return the rule at the spec that a field which was left out stays so, and one that was set is not left out."""
+    return rule(f"has(self.{name}) == has(oldSelf.{name})", f"{path}: immutable, set or unset; {_AGAIN}")
+
+
+def over_time() -> tuple[Rule, ...]:
+    """Return the rules about change, but for those of fields that never do."""
+    return (
         rule(
-            f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})",
-            f"{PATH}.{name}: immutable; delete the job and apply it again, or apply it under another name",
-        )
-        for name in groups
+            "!oldSelf.cancel || self.cancel",
+            f"{PATH}.cancel: cannot be undone; "
+            "apply the job again under another name, with model.fromJob to go on from it",
+        ),
     )
-    cancelled = rule(
-        "!oldSelf.cancel || self.cancel",
-        f"{PATH}.cancel: cannot be undone; apply the job again under another name, with model.fromJob to go on from it",
-    )
-    return (*kept, cancelled)
 
 
 def _of_task() -> tuple[Rule, ...]:
@@ -112,7 +122,7 @@ def _of_columns(roles: tuple[str, ...], tasks: tuple[str, ...]) -> Rule:
 def _of_training() -> tuple[Rule, ...]:
     return (
         rule(
-            f"!has(self.training) || !self.training.packing || self.task in {_words(PACKING_TASKS)}",
+            f"self.task in {_words(PACKING_TASKS)} || !has(self.training) || !self.training.packing",
             f"{PATH}.training.packing: only tasks {_listed(PACKING_TASKS, 'and')} pack; "
             "remove packing or set another task",
         ),
@@ -123,8 +133,8 @@ def _of_training() -> tuple[Rule, ...]:
             "earlyStopping",
         ),
         rule(
-            "!has(self.training) || !has(self.training.sequenceLength) || !has(self.model.shape) || "
-            "!has(self.model.shape.maxPositions) || self.training.sequenceLength <= self.model.shape.maxPositions",
+            "!has(self.model.shape) || !has(self.model.shape.maxPositions) || !has(self.training) || "
+            "!has(self.training.sequenceLength) || self.training.sequenceLength <= self.model.shape.maxPositions",
             f"{PATH}.training.sequenceLength: longer than the model reads, see model.shape.maxPositions; lower it",
         ),
     )
@@ -134,10 +144,11 @@ def _of_devices() -> tuple[Rule, ...]:
     per_node = "(has(self.hardware.devicesPerNode) ? self.hardware.devicesPerNode : 1)"
     nodes = "(has(self.hardware.nodes) ? self.hardware.nodes : 1)"
     micro = "(has(self.training.microBatchSize) ? self.training.microBatchSize : 1)"
+    several = "(has(self.hardware.devicesPerNode) || has(self.hardware.nodes))"
     named = "has(self.hardware) && (has(self.hardware.profile) || has(self.hardware.instanceType) || "
     return (
         rule(
-            f"!has(self.hardware) || !has(self.training) || "
+            f"!has(self.hardware) || !{several} || !has(self.training) || "
             f"self.training.batchSize % ({micro} * {per_node} * {nodes}) == 0",
             f"{PATH}.training.batchSize: must be a multiple of microBatchSize x devicesPerNode x nodes, since all "
             "devices share it; raise it or ask for fewer devices",

@@ -65,7 +65,7 @@ class FineTuneJobSpec(ApiModel):
     Fields are immutable after admission, except those that say `mutable`.
     """
 
-    model_config = ConfigDict(json_schema_extra=rules(*over_time(IMMUTABLE), *between_groups()))
+    model_config = ConfigDict(json_schema_extra=rules(*over_time(), *between_groups()))
 
     model: Model = Field(description="model to start from.")
     task: Task = Field(
