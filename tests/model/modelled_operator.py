@@ -102,6 +102,10 @@ class ModelClient(real_client.Client):
         super().__init__(typing.cast("typing.Any", None), lambda *_: None)
         self._model, self._who = api, who
 
+    async def get_shared(self, *what: typing.Any) -> typing.Any:
+        """Read it for each that asks: the model has no event loop that could carry a request on for several."""
+        return await self.get(*what)
+
     async def _send(self, request: real_client.Request, *_: object) -> typing.Any:
         reads = request.verb in real_client.READS
         await Turn(f"{request.verb} {request.path}")

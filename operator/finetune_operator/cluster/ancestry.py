@@ -86,7 +86,7 @@ async def _origin(client: Client, namespace: str, spec: FineTuneJobSpec) -> tupl
 
 async def _read(client: Client, namespace: str, name: str) -> Body | None:
     try:
-        return await client.get(JOBS, namespace, name)
+        return await client.get_shared(JOBS, namespace, name)
     except NotFound:
         return None
 

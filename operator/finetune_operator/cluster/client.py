@@ -111,6 +111,8 @@ class Client:
         self._fence = fence
         self.jobsets = False
         """Whether there may be attempts that are JobSets, as `runtime.app` finds out at the start."""
+        self._on_its_way: dict[str, asyncio.Task[Body]] = {}
+        """Reads that are shared, by their path."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -123,6 +125,17 @@ class Client:
             ApiError: see `cluster.errors`; so do all other verbs.
         """
         return await self._object(Request("get", resource, resource.path(namespace, name), seconds=seconds))
+
+    async def get_shared(self, resource: Resource, namespace: str, name: str) -> Body:
+        """Read an object that many may ask for at once: all that ask while one request is on its way share its answer.
+
+        So it may be as old as that request is, and nobody may change it.
+        """
+        path = resource.path(namespace, name)
+        if path not in self._on_its_way:
+            read = self._on_its_way[path] = asyncio.ensure_future(self.get(resource, namespace, name))
+            read.add_done_callback(lambda _: self._on_its_way.pop(path))
+        return await asyncio.shield(self._on_its_way[path])  # who gives up leaves it to the others
 
     async def serves(self, resource: Resource) -> bool:
         """Tell whether the API server knows a kind of object."""

@@ -203,7 +203,7 @@ def _modes(claim: Body) -> frozenset[str]:
 async def _look_for(client: Client, namespace: str, what: Required) -> Missing | Body:
     """Return an object, or what is missing of it."""
     try:
-        body = await client.get(RESOURCES[what.kind], namespace, what.name)
+        body = await client.get_shared(RESOURCES[what.kind], namespace, what.name)
     except NotFound:
         return Missing(what)
     names = (body.get("data") or {}).keys() | (body.get("binaryData") or {}).keys()

@@ -45,7 +45,7 @@ def job(*, from_job=None, source=None, phase="Succeeded", artifacts=()):
 
 def look(name="first", **jobs):
     class Cluster:
-        async def get(self, resource, namespace, name):
+        async def get_shared(self, resource, namespace, name):
             if name not in jobs:
                 raise NotFound(404, "no such job")
             return jobs[name]

@@ -95,6 +95,35 @@ def test_a_status_is_applied_by_our_manager():
     assert path.endswith("/finetunejobs/reviews/status?fieldManager=finetune-operator&force=true")
 
 
+def test_what_many_ask_for_at_once_is_read_once():
+    async def story(client):
+        first, second = await asyncio.gather(*(client.get_shared(JOB, "team", "a") for _ in range(2)))
+        assert first is second
+        assert await client.get_shared(JOB, "team", "b") is not first
+        assert await client.get_shared(JOB, "team", "a") is not first
+
+    assert [path.rsplit("/", 1)[1] for _method, path, *_ in told(story)] == ["a", "b", "a"]
+
+
+def test_all_that_share_a_read_learn_that_it_failed():
+    async def story(client):
+        reads = (client.get_shared(JOB, "team", "a") for _ in range(2))
+        assert [type(one) for one in await asyncio.gather(*reads, return_exceptions=True)] == [NotFound, NotFound]
+
+    assert len(told(story, status=404)) == 1
+
+
+def test_who_gives_up_a_shared_read_leaves_it_to_the_others():
+    async def story(client):
+        first, second = (asyncio.ensure_future(client.get_shared(JOB, "team", "a")) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert (await second)["message"] == "in its own words"
+        assert first.cancelled()
+
+    assert len(told(story)) == 1
+
+
 WRITES = {
     "create": lambda client: client.create(EVENTS, "team", {}),
     "replace": lambda client: client.replace(JOB, "team", {"metadata": {"name": "a"}}),

@@ -44,6 +44,8 @@ class Cluster:
             raise NotFound(404, "not found")
         return {"spec": {"accessModes": ["ReadWriteOnce"]}}
 
+    get_shared = get
+
     async def list(self, resource, namespace, *, label_selector="", field_selector=""):
         self.asked.append((resource.plural, label_selector or field_selector))
         if self.error is not None:
@@ -138,7 +140,7 @@ def test_claims_that_one_node_at_a_time_can_mount_are_told():
     async def get(*_):
         return {"spec": {"accessModes": ["ReadWriteMany"]}}
 
-    shared.get = get
+    shared.get_shared = get
     assert look(cluster=shared).unshared == ()
 
 
@@ -153,7 +155,7 @@ def test_a_claim_that_is_written_has_to_be_writable_from_several_nodes():
     async def get(*_):
         return {"spec": {"accessModes": ["ReadOnlyMany"]}}
 
-    cluster.get = get
+    cluster.get_shared = get
     assert look(cluster=cluster).unshared == ()
     assert look(job(spec=spec), cluster=cluster).unshared == ("samples", "work", "results")
 
