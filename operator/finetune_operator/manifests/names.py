@@ -27,8 +27,8 @@ MAX_POD = 63
 
 def stem(key: JobKey) -> str:
     """Return what the names of all children of a job begin with."""
-    digest = base64.b32encode(hashlib.sha256(key.uid.encode()).digest()).decode().lower()
-    return f"{key.name}-{digest[:HASH_LENGTH]}"
+    digest = hashlib.sha256(key.uid.encode()).digest()[:HASH_LENGTH]  # more bytes than so many characters are made of
+    return f"{key.name}-{base64.b32encode(digest).decode().lower()[:HASH_LENGTH]}"
 
 
 def attempt(key: JobKey, number: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import json
 import math
 import types
@@ -63,9 +64,17 @@ def camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in tail)
 
 
+@functools.cache
+def _keys(kind: type) -> tuple[tuple[str, str], ...] | None:
+    """Return the fields of a dataclass and their keys in JSON; None of what is none."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple((field.name, camel(field.name)) for field in dataclasses.fields(kind))
+
+
 def _encode(value: typing.Any) -> typing.Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {camel(field.name): _encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if (keys := _keys(type(value))) is not None:
+        return {key: _encode(getattr(value, name)) for name, key in keys}
     if isinstance(value, dict):
         return {key: _encode(item) for key, item in value.items()}
     if isinstance(value, tuple):

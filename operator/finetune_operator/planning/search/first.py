@@ -57,8 +57,9 @@ def first(job: Job, machine: Machine) -> tuple[int, Fit] | None:
     """Return the first way that fits, with the place of its method among those wanted where that counts most."""
     order = [candidate.method for candidate in methods.candidates(job.spec)]
     for question in questions(job, machine):
-        least = smallest(question)
-        if least.peak <= machine.device_bytes and (found := fit(question)) is not None:
+        # On a CPU `fit` takes the first that fits, so that it costs no more than to ask whether any can.
+        hopeless = not machine.is_cpu and smallest(question).peak > machine.device_bytes
+        if not hopeless and (found := fit(question)) is not None:
             return (order.index(question.method) if job.method_first else 0), found
     return None
 
