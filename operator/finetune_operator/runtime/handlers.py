@@ -80,7 +80,10 @@ def farewell(store: Store, queue: WorkQueue, telemetry: Telemetry) -> typing.Cal
 def registry(
     store: Store, queue: WorkQueue, telemetry: Telemetry, *, jobsets: bool = False, listing: Listing | None = None
 ) -> kopf.OperatorRegistry:
-    """Return kopf's registry with all doors; that of JobSets only where there may be some."""
+    """Return kopf's registry with all doors; that of JobSets only where there may be some.
+
+    Which children come through them the watches select (`settings`): kopf need not ask each again for its labels.
+    """
     doors = kopf.OperatorRegistry()
 
     def note(resource: str, event: Event) -> None:
@@ -121,11 +124,11 @@ def registry(
 
     kopf.on.login(registry=doors)(login)
     kopf.on.event(keys.GROUP, keys.VERSION, keys.PLURAL, registry=doors)(on_job)
-    kopf.on.event("batch", "v1", "jobs", labels={keys.LABEL_JOB_UID: kopf.PRESENT}, registry=doors)(on_workload)
+    kopf.on.event("batch", "v1", "jobs", registry=doors)(on_workload)
     if jobsets:
         group, version = keys.JOBSET_VERSION.split("/")
-        kopf.on.event(group, version, "jobsets", labels={keys.LABEL_JOB_UID: kopf.PRESENT}, registry=doors)(on_workload)
-    kopf.on.event("", "v1", "pods", labels={keys.LABEL_JOB_UID: kopf.PRESENT}, registry=doors)(on_pod)
+        kopf.on.event(group, version, "jobsets", registry=doors)(on_workload)
+    kopf.on.event("", "v1", "pods", registry=doors)(on_pod)
     return doors
 
 
