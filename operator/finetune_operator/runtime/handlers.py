@@ -80,10 +80,7 @@ def farewell(store: Store, queue: WorkQueue, telemetry: Telemetry) -> typing.Cal
 def registry(
     store: Store, queue: WorkQueue, telemetry: Telemetry, *, jobsets: bool = False, listing: Listing | None = None
 ) -> kopf.OperatorRegistry:
-    """Return kopf's registry with all doors; that of JobSets only where there may be some.
-
-    Which children come through them the watches select (`settings`): kopf need not ask each again for its labels.
-    """
+    """Return kopf's registry with all doors; that of JobSets only where there may be some."""
     doors = kopf.OperatorRegistry()
 
     def note(resource: str, event: Event) -> None:
@@ -159,7 +156,10 @@ def _without(part: str, fields: Body) -> dict[str, typing.Any]:
 
 
 def settings() -> kopf.OperatorSettings:
-    """Return kopf's settings: no Events of its own, no peering, deadlines everywhere, only our children watched."""
+    """Return kopf's settings: no Events of its own, no peering, deadlines everywhere, only our children watched.
+
+    So no door need ask a child for its labels again.
+    """
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.posting.level = logging.WARNING  # none is posted; were it ever enabled, not every line of the log
