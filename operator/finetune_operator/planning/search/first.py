@@ -57,7 +57,7 @@ def first(job: Job, machine: Machine) -> tuple[int, Fit] | None:
     """Return the first way that fits, with the place of its method among those wanted where that counts most."""
     order = [candidate.method for candidate in methods.candidates(job.spec)]
     for question in questions(job, machine):
-        # On a CPU `fit` takes the first that fits, so that it costs no more than to ask whether any can.
+        # On a CPU `fit` stops at the first that fits: to ask before whether any can would cost as much again.
         hopeless = not machine.is_cpu and smallest(question).peak > machine.device_bytes
         if not hopeless and (found := fit(question)) is not None:
             return (order.index(question.method) if job.method_first else 0), found
