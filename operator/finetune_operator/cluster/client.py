@@ -33,8 +33,8 @@ REQUEST_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 """Longest time that opening a connection may take."""
 
-CONNECTIONS = 50
-"""Connections to the API server at most: one for each worker, and one for each trainer asked through it."""
+OTHER_CONNECTIONS = 30
+"""Connections to the API server beside one for each worker: for trainers asked through it, Events and lists."""
 
 SESSION = {"trust_env": False}
 """Of aiohttp: else each request looks for a .netrc file and a proxy, in a thread. An API server needs neither."""
@@ -248,10 +248,11 @@ class NoCluster(Exception):
     """Neither a service account nor a usable kubeconfig."""
 
 
-async def connect(observer: Observer, fence: Fence = UNFENCED) -> tuple[Client, bool]:
+async def connect(observer: Observer, fence: Fence = UNFENCED, *, workers: int = 0) -> tuple[Client, bool]:
     """Connect with the pod's service account, else with the current kubeconfig; True where it runs in the cluster.
 
-    A client has connections of its own: the renewals of a Lease do not wait behind other requests.
+    A client has connections of its own: the renewals of a Lease do not wait behind other requests, and no worker waits
+    for a connection.
 
     Raises:
         NoCluster: neither is there.
@@ -266,7 +267,7 @@ async def connect(observer: Observer, fence: Fence = UNFENCED) -> tuple[Client, 
             await kubernetes_config.load_kube_config(client_configuration=configuration)
         except kubernetes_config.ConfigException as error:
             raise NoCluster(str(error)) from error
-    configuration.connection_pool_maxsize = CONNECTIONS
+    configuration.connection_pool_maxsize = workers + OTHER_CONNECTIONS
     configuration.client_session_kwargs = SESSION
     return Client(kubernetes_client.ApiClient(configuration), observer, fence), inside
 

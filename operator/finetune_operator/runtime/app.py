@@ -66,7 +66,8 @@ async def run(config: OperatorConfig) -> None:
     async with contextlib.AsyncExitStack() as closing:
         closing.push_async_callback((await _serve(config, telemetry, ready, sight)).cleanup)
         elector = await _elector(config, telemetry, closing)
-        client, inside = await _connect(telemetry, elector.remaining if elector else UNFENCED, closing)
+        fence = elector.remaining if elector else UNFENCED
+        client, inside = await _connect(telemetry, fence, closing, workers=config.workers)
         profiles = await _with_jobsets(client, config.profiles)
         trainers = Trainers(client, inside=inside)
         closing.push_async_callback(trainers.close)
@@ -102,9 +103,11 @@ async def _serve(config: OperatorConfig, telemetry: Telemetry, ready: asyncio.Ev
         raise CannotStart(f"server.port {config.server.port}: {error.strerror}; name another in --config") from error
 
 
-async def _connect(telemetry: Telemetry, fence: Fence, closing: contextlib.AsyncExitStack) -> tuple[Client, bool]:
+async def _connect(
+    telemetry: Telemetry, fence: Fence, closing: contextlib.AsyncExitStack, *, workers: int = 0
+) -> tuple[Client, bool]:
     try:
-        client, inside = await connect(telemetry.requested, fence)
+        client, inside = await connect(telemetry.requested, fence, workers=workers)
     except NoCluster as error:
         raise CannotStart(f"no cluster: {error}; set KUBECONFIG or the current context") from error
     closing.push_async_callback(client.close)

@@ -77,7 +77,7 @@ class OperatorConfig(ApiModel):
         default=LeaderElection(), description="leaderElection among several operators."
     )
     workers: int = Field(
-        default=20, description="workers that pass over jobs at the same time. Default: 20.", ge=1, le=200
+        default=40, description="workers that pass over jobs at the same time. Default: 40.", ge=1, le=200
     )
     profiles: Profiles = Field(default=Profiles(), description="profiles of hardware, images, storage and prices.")
 

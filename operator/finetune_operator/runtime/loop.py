@@ -71,6 +71,7 @@ async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
         return "requeue"
 
     # In a burst every job is begun before the status of any is written: the next pass finds what was created.
+    tools.queue.begun(key)
     if result.created and tools.queue.beginning and seen.previous.observed_generation is None:
         tools.queue.add(key)
         return "requeue"

@@ -29,7 +29,8 @@ class WorkQueue:
         self._since: dict[JobKey, float] = {}
         self._failures: dict[JobKey, int] = {}
         self._timers: dict[JobKey, asyncio.TimerHandle] = {}
-        self._ready = asyncio.Event()
+        self._begins: set[JobKey] = set()
+        self._to_take = asyncio.Semaphore(0)  # as many as wait: each wakes one worker
 
     @property
     def waiting(self) -> int:
@@ -38,8 +39,8 @@ class WorkQueue:
 
     @property
     def beginning(self) -> bool:
-        """Whether jobs wait that nothing was done for yet."""
-        return bool(self._new)
+        """Whether there are jobs that nothing was done for yet, whether they wait or a pass has just begun."""
+        return bool(self._new or self._begins)
 
     @property
     def running(self) -> int:
@@ -61,12 +62,13 @@ class WorkQueue:
             elif key not in self._early:
                 self._held[key] = None
                 return
+        if key not in self._new and key not in self._waiting:
+            self._to_take.release()
         if first:
             self._waiting.pop(key, None)
             self._new[key] = None
         elif key not in self._new:
             self._waiting[key] = None
-        self._ready.set()
 
     def hold_back(self) -> None:
         """Hand out only jobs that nothing was done for yet, and these as often as they ask, until `release`."""
@@ -104,15 +106,16 @@ class WorkQueue:
     async def take(self) -> JobKey:
         """Wait for the next job and begin a pass over it; `done` must follow.
 
-        Others get their turn before a job is looked at again: a pass that finds nothing to do waits for nothing, and
-        thousands in a row would keep the API server's answers from those that wait for them.
+        Others get their turn before: a pass that finds nothing to do waits for nothing, and thousands in a row would
+        keep the API server's answers from those that wait for them. A new job that is heard of meanwhile goes first.
         """
-        if not self._new:
-            await self.give_way()
-        while not self.waiting:
-            self._ready.clear()
-            await self._ready.wait()
-        key, _ = (self._new or self._waiting).popitem(last=False)
+        await self._to_take.acquire()
+        await self.give_way()
+        if self._new:
+            key, _ = self._new.popitem(last=False)
+            self._begins.add(key)
+        else:
+            key, _ = self._waiting.popitem(last=False)
         self._running.add(key)
         return key
 
@@ -124,9 +127,14 @@ class WorkQueue:
         """Return the seconds that a job waited for the pass which has just begun."""
         return time.monotonic() - self._since.pop(key, time.monotonic())
 
+    def begun(self, key: JobKey) -> None:
+        """Know that something was done for a job."""
+        self._begins.discard(key)
+
     def done(self, key: JobKey) -> None:
         """End the pass over a job."""
         self._running.discard(key)
+        self._begins.discard(key)
         if key in self._again:
             self._again.discard(key)
             self.add(key)

@@ -5,7 +5,7 @@ import asyncio
 from finetune_operator.api.identity import JobKey
 from finetune_operator.runtime.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
 
-ONE, OTHER = JobKey("a", "one", "1"), JobKey("a", "other", "2")
+ONE, OTHER, AGAIN = JobKey("a", "one", "1"), JobKey("a", "other", "2"), JobKey("a", "again", "3")
 
 
 def test_a_job_waits_at_most_once():
@@ -46,6 +46,54 @@ def test_new_jobs_go_first_and_still_once():
         assert queue.waiting == 0
 
     asyncio.run(story())
+
+
+def test_jobs_begin_until_something_was_done_for_each():
+    async def story():
+        queue = WorkQueue()
+        queue.add(ONE, first=True)
+        queue.add(OTHER, first=True)
+        keys = [await queue.take(), await queue.take()]
+        told = [queue.beginning]
+        queue.begun(keys[0])
+        told.append(queue.beginning)
+        queue.done(keys[1])  # a pass that failed: it is tried again as any other
+        return [*told, queue.beginning]
+
+    assert asyncio.run(story()) == [True, True, False]
+
+
+def test_a_new_job_that_is_heard_of_in_time_goes_before_those_looked_at_again():
+    async def story():
+        queue = WorkQueue()
+        queue.add(ONE)
+        taken = asyncio.create_task(queue.take())
+        await asyncio.sleep(0)  # it has woken, and gives way
+        queue.add(OTHER, first=True)
+        return [await taken, await queue.take()]
+
+    assert asyncio.run(story()) == [OTHER, ONE]
+
+
+def test_a_job_wakes_one_worker():
+    async def story():
+        queue, woken = WorkQueue(), []
+
+        async def worker(name):
+            woken.append((name, await queue.take()))
+
+        workers = [asyncio.create_task(worker(name)) for name in range(3)]
+        await asyncio.sleep(0)
+        for key in (ONE, OTHER):
+            queue.add(key)
+            queue.add(key, first=True)  # still one job
+            for _ in range(10):
+                await asyncio.sleep(0)
+        for left in workers:
+            left.cancel()
+        return woken
+
+    assert asyncio.run(story()) == [(0, ONE), (1, OTHER)]
 
 
 def test_others_get_their_turn_before_a_job_is_looked_at_again_however_many_wait():
