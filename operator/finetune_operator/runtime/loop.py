@@ -66,12 +66,12 @@ async def reconcile_once(tools: Reconciler, key: JobKey) -> str:
 
     # 3. Execute.
     result = await execute(tools.client, tools.store, key, decision, now=seen.now)
+    tools.queue.begun(key)
     if result.outdated:  # the watches were behind: decide again on what was found
         tools.queue.add(key)
         return "requeue"
 
     # In a burst every job is begun before the status of any is written: the next pass finds what was created.
-    tools.queue.begun(key)
     if result.created and tools.queue.beginning and seen.previous.observed_generation is None:
         tools.queue.add(key)
         return "requeue"

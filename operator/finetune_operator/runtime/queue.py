@@ -128,7 +128,7 @@ class WorkQueue:
         return time.monotonic() - self._since.pop(key, time.monotonic())
 
     def begun(self, key: JobKey) -> None:
-        """Know that something was done for a job."""
+        """Know that a pass has done for a job what it could: no other waits for it any more."""
         self._begins.discard(key)
 
     def done(self, key: JobKey) -> None:

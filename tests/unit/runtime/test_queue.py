@@ -5,7 +5,7 @@ import asyncio
 from finetune_operator.api.identity import JobKey
 from finetune_operator.runtime.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
 
-ONE, OTHER, AGAIN = JobKey("a", "one", "1"), JobKey("a", "other", "2"), JobKey("a", "again", "3")
+ONE, OTHER = JobKey("a", "one", "1"), JobKey("a", "other", "2")
 
 
 def test_a_job_waits_at_most_once():
