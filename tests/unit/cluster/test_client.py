@@ -1,15 +1,31 @@
 """What the client sends, and what it refuses to send."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 from aiohttp import web
-from finetune_operator.cluster.client import EVENTS, JOBS, RESOURCES, Client
+from finetune_operator.cluster.client import EVENTS, JOBS, OTHER_CONNECTIONS, RESOURCES, Client, connect
 from finetune_operator.cluster.errors import Conflict, NotFound, NotLeading, Overloaded, Rejected, Unreachable
 from kubernetes.aio import client as kubernetes_client
 
 JOB = RESOURCES["Job"]
+
+
+@contextlib.asynccontextmanager
+async def serving(answer):
+    """Yield the address of a server where all gets the one answer."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
 
 
 def told(story, *, fence=None, status=200, headers=None, **fields):
@@ -22,22 +38,52 @@ def told(story, *, fence=None, status=200, headers=None, **fields):
         return web.json_response(body, status=status, headers=headers)
 
     async def play():
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        api = kubernetes_client.ApiClient(kubernetes_client.Configuration(host=f"http://{host}:{port}"))
-        client = Client(api, lambda *_: None, *([fence] if fence else []))
-        try:
-            await story(client)
-        finally:
-            await client.close()
-            await runner.cleanup()
+        async with serving(answer) as address:
+            api = kubernetes_client.ApiClient(kubernetes_client.Configuration(host=address))
+            client = Client(api, lambda *_: None, *([fence] if fence else []))
+            try:
+                await story(client)
+            finally:
+                await client.close()
 
     asyncio.run(play())
     return asked
+
+
+def test_no_worker_waits_for_another_ones_connection(tmp_path, monkeypatch):
+    workers = OTHER_CONNECTIONS + 50
+    place = tmp_path / "kubeconfig.json"
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(place))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    async def play():
+        all_there = asyncio.Barrier(workers)
+
+        async def answer(_request):
+            await all_there.wait()
+            return web.json_response({})
+
+        async with serving(answer) as address:
+            place.write_text(json.dumps(_kubeconfig(address)))
+            client, inside = await connect(lambda *_: None, workers=workers)
+            assert not inside
+            try:
+                return await asyncio.gather(*(client.get(JOB, "team", f"reviews-{i}") for i in range(workers)))
+            finally:
+                await client.close()
+
+    assert asyncio.run(play()) == [{}] * workers
+
+
+def _kubeconfig(address):
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "here", "cluster": {"server": address}}],
+        "users": [{"name": "me", "user": {}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+        "current-context": "here",
+    }
 
 
 def test_a_delete_names_the_life_of_the_object_it_means():
