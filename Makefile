@@ -15,7 +15,7 @@ COVERED := --cov finetune_operator.reconcile --cov finetune_operator.planning --
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
 
-demo: install ## from nothing to a fine-tuned model on a real cluster
+demo: install venv ## from nothing to a fine-tuned model on a real cluster
 	@$(IN_CLUSTER) python3 e2e/demo.py
 
 up: ## a kind cluster (first time 8 minutes where Kubernetes has to be built, else 1)

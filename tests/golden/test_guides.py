@@ -5,14 +5,18 @@ comment where that is not 0. A block of `text` behind commands is what the last 
 """
 
 import itertools
+import os
 import pathlib
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 from finetune_operator.runtime.cli import COMMANDS, main
 
 ROOT = pathlib.Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
 GUIDES = {"README.md": 2, "docs/guides/planning.md": 11}
 """Texts, with how many commands they have at least."""
 
@@ -79,3 +83,17 @@ def test_every_command_of_the_program_is_in_a_guide():
     text = "".join((ROOT / name).read_text("utf-8") for name in GUIDES)
     told = set(re.findall(r"python -m finetune_operator ([a-z]+)", text))
     assert told == set(COMMANDS)
+
+
+def test_the_program_is_found_without_a_path_to_it(tmp_path):
+    command = [sys.executable, "-m", "finetune_operator", "catalog", "accelerators"]
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ended = subprocess.run(command, cwd=tmp_path, env=clean, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_demo_makes_the_environment_that_is_used_after_it():
+    after_it = README.split("After `make demo`", 1)[1].split("## ", 1)[0]
+    assert ".venv/bin/python" in after_it
+    steps = subprocess.run(["make", "-n", "demo"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert ".ci/venv dev" in steps
