@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         "cluster of the current kubeconfig, as kubectl does. Ctrl-C ends it.",
     )
     parser.add_argument("-n", "--namespace", default="", help="jobs of one namespace; default: of all")
-    parser.add_argument("--once", action="store_true", help="print the table once, for scripts")
+    parser.add_argument("--once", action="store_true", help="print the table once, as where no terminal shows it")
     parser.add_argument(
         "--every", type=_seconds, default=EVERY_SECONDS, metavar="SECONDS", help="time between two looks (default: 3)"
     )
@@ -76,10 +76,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        if options.once:
-            asyncio.run(_once(options.namespace, options.looks, options.every))
-        else:
+        if sys.stdout.isatty() and not options.once:
             asyncio.run(_live(options.namespace, options.every))
+        else:
+            asyncio.run(_once(options.namespace, options.looks, options.every))
     except KeyboardInterrupt:
         return 0
     except TopError as error:

@@ -194,6 +194,18 @@ def test_explanations_are_there_as_far_as_there_are_lines():
     assert sum(MISSING in line for line in lines) == 5
 
 
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+
+def test_a_pipe_gets_the_table_once(cluster, capsys):
+    cluster(RUNNING)
+    assert main(["top"]) == 0
+    assert "team/reviews" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("terminal")
 def test_an_answer_that_does_not_come_once_does_not_end_the_live_table(cluster, monkeypatch):
     server, drawn_tables = cluster(RUNNING), []
     monkeypatch.setattr(top, "table", lambda jobs, *_, said, **__: drawn_tables.append((jobs, said)) or "")
@@ -233,6 +245,7 @@ def test_a_wrong_time_is_refused(wrong, capsys):
     assert "between 0.5 and 3600" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("terminal")
 def test_the_live_table_is_drawn_until_somebody_stops_it(cluster, monkeypatch):
     server = cluster(RUNNING)
     looks = []
