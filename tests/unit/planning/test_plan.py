@@ -309,6 +309,12 @@ def test_software_that_divides_quantized_weights_is_planned(fields):
     assert any("does not divide quantized weights" in warning for warning in answer.warnings)
 
 
+def test_goals_that_lead_to_weights_that_cannot_be_divided_are_told():
+    two = {"hardware": {"accelerator": "nvidia-t4", "devicesPerNode": 2}, "distribution": {"strategy": "fsdp"}}
+    answer = refused(model={"name": "qwen2.5-72b"}, task="chat", technique={"goals": ["reduce-memory"]}, **two)
+    assert "the quantized weights of qlora, which spec.technique.goals lead to" in answer.message
+
+
 def test_other_contradictions_are_refused_without_numbers():
     assert refused(**chatting(), technique={"method": "lora", "lora": {"targetModules": ["nonsense"]}}).least is None
 

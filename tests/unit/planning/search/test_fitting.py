@@ -144,6 +144,11 @@ def test_an_adapter_is_that_of_the_method():
     assert ia3.parameters < lora.parameters < dora.parameters
 
 
+def test_a_head_among_the_targets_is_adapted_too():
+    asked = {"technique": {"method": "lora", "lora": {"rank": 4, "targetModules": ["qkv_proj", "lm_head"]}}}
+    assert step(question(fields=asked)).adapter.head_values == catalog.find("phi-3-mini").hidden + 4
+
+
 def test_embeddings_that_are_trained_beside_an_adapter_count():
     lora = {"technique": {"method": "lora", "lora": {"modulesToSave": ["lm_head"]}}}
     shape = catalog.find("phi-3-mini")

@@ -107,3 +107,10 @@ def test_embeddings_are_copied_whole():
     found = lora.with_embeddings(LLAMA, plain, EMBEDDINGS)
     assert found == dataclasses.replace(plain, embeddings=2 * LLAMA.vocabulary * LLAMA.hidden)
     assert lora.with_embeddings(LLAMA, plain, ("score",)) == plain
+
+
+def test_an_adapted_head_has_two_matrices_more_and_keeps_what_goes_into_each():
+    plain = lora.lora(LLAMA, 8, ALL)
+    found = lora.with_head(LLAMA, plain, 8)
+    assert found.parameters == plain.parameters + 8 * (LLAMA.hidden + LLAMA.vocabulary)
+    assert found.head_values == LLAMA.hidden + 8
