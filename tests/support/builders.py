@@ -19,6 +19,7 @@ from finetune_trainer.contract import ExitReport, FailureReason, Outcome, Progre
 KEY = JobKey("team", "reviews", "11111111-2222-3333-4444-555555555555")
 NOW = 1_800_000_000.0
 CREATED = NOW - 30
+ROWS = {"median": 300, "p95": 900, "max": 4000, "rows": 10_000}
 
 
 def a_job(**fields: typing.Any) -> FineTuneJobSpec:
@@ -29,6 +30,18 @@ def a_job(**fields: typing.Any) -> FineTuneJobSpec:
         "dataset": {"source": {"claim": {"name": "samples", "path": "reviews.jsonl"}}},
     }
     return FineTuneJobSpec.model_validate(smallest | fields)
+
+
+def chatting(
+    accelerator: str = "nvidia-a100-80gb",
+    model: str = "phi-3-mini",
+    rows: dict[str, int] = ROWS,
+    **fields: typing.Any,
+) -> dict[str, typing.Any]:
+    """Give the fields of a chat job on a GPU, with what is known of its rows."""
+    dataset = {"source": {"claim": {"name": "data", "path": "chat.jsonl"}}, "tokens": rows}
+    hardware = {"accelerator": accelerator} | fields.pop("hardware", {})
+    return {"model": {"name": model}, "task": "chat", "dataset": dataset, "hardware": hardware} | fields
 
 
 def a_workload(**facts: typing.Any) -> Workload:
